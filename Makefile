@@ -1,0 +1,61 @@
+# make venv check test: the ritual. It needs Python 3.11 or later and nothing else; `make help` lists all targets.
+
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install
+PACKAGE := $(PIP) --no-deps --no-build-isolation --editable .
+PROTOC := $(BIN)/python -m grpc_tools.protoc -Iprotos
+COMPILE := uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --no-emit-index-url \
+           --python-version 3.11
+
+.PHONY: help venv run test faults check bench protos lock clean
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile
+
+venv: .venv/.dev ## make .venv with everything, at exactly the versions of .ci/requirements-dev.txt
+
+run: .venv/.run ## the demonstration: no keys, no configuration, no Docker; Ctrl-C ends it
+	@$(BIN)/extproc demo $(ARGS)
+
+test: .venv/.dev ## all tests; ARGS="-k name" for some, ARGS="-n auto" for many at a time
+	$(BIN)/python -m pytest $(ARGS)
+
+faults: .venv/.dev ## faults under load, memory bounds, a soak: minutes, on a quiet machine; ARGS="-k name" for some
+	$(BIN)/python -m pytest -m faults -s $(ARGS)
+
+check: .venv/.dev ## style, types, and that extproc/_pb is what protos/ says
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	@new=$$(mktemp -d) && trap 'rm -rf "$$new"' EXIT && \
+	$(PROTOC) --python_out="$$new" --pyi_out="$$new" protos/*.proto && \
+	diff -r -x __init__.py -x __pycache__ "$$new" extproc/_pb || { echo "extproc/_pb is not up to date: make protos"; exit 1; }
+
+bench: .venv/.dev ## measure; ARGS go to it
+	$(BIN)/python -m tests.bench $(ARGS)
+
+protos: .venv/.dev ## generate extproc/_pb from protos/
+	$(PROTOC) --python_out=extproc/_pb --pyi_out=extproc/_pb protos/*.proto
+
+lock: ## write .ci/requirements*.txt from pyproject.toml (needs uv); ARGS=--upgrade for newer versions
+	@PATH="$(CURDIR)/$(BIN):$$PATH"; command -v uv >/dev/null || { echo "make lock needs uv (pip install uv)"; exit 1; }; set -ex; \
+	$(COMPILE) $(ARGS) --group dev pyproject.toml -o .ci/requirements-dev.txt; \
+	$(COMPILE) -c .ci/requirements-dev.txt pyproject.toml -o .ci/requirements.txt; \
+	$(COMPILE) -c .ci/requirements-dev.txt --group build -o .ci/requirements-build.txt
+
+clean: ## remove what was built, but not .venv
+	rm -rf build dist .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find extproc tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The stamps .venv/.run (enough to run) and .venv/.dev (everything) stand for what was installed last.
+
+$(BIN)/python:
+	@python=$$(sh .ci/python) && "$$python" -m venv .venv
+
+.venv/.run: .ci/requirements.txt .ci/requirements-build.txt pyproject.toml | $(BIN)/python
+	@echo "Installing what is needed to run into .venv (once)"
+	@$(PIP) --require-hashes -r .ci/requirements.txt -r .ci/requirements-build.txt && $(PACKAGE) && touch $@
+
+.venv/.dev: .ci/requirements-dev.txt pyproject.toml | $(BIN)/python
+	@echo "Installing everything into .venv (once)"
+	@$(PIP) --require-hashes -r .ci/requirements-dev.txt && $(PACKAGE) && touch .venv/.run $@

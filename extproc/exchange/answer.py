@@ -1,0 +1,277 @@
+"""The answer's body, in one of its three shapes: a guarded stream, a whole JSON document, or bytes nobody looks into.
+
+Owns: which shape an answer has (decided by its status and content type, never by what the request asked for), content
+codings, and what happens to an answer that cannot be inspected: it is refused, never passed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from extproc.errors import DecodeError, LimitExceeded, Refused
+from extproc.events import Headers
+from extproc.exchange import whole
+from extproc.exchange.streamed import GuardedStream
+from extproc.framing import compression
+from extproc.framing.jsontext import parse
+from extproc.framing.sse import Event, EventStream
+from extproc.policy.api import Outcome, Phase, Policy, Tally
+from extproc.runtime import Runtime
+from extproc.usage import Meter
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a piece of an answer came to.
+
+    ``body`` goes to the client now; ``commit``: its headers with it; ``end``: nothing follows. ``refused`` says why the
+    answer does not go on; where headers have not left it becomes an error response, otherwise ``body`` ends with the
+    error in the stream. ``policy`` is the one that blocked.
+    """
+
+    body: bytes = b""
+    commit: bool = False
+    end: bool = False
+    refused: Refused | None = None
+    policy: Policy | None = None
+
+    def then(self, last: Verdict) -> Verdict:
+        """This and what the end of the body adds."""
+        return replace(last, body=self.body + last.body, commit=self.commit or last.commit)
+
+
+class Answer(Protocol):
+    """One answer's body under way. ``committed``: its headers have left. ``changes``: the bytes may not be the sent ones.
+
+    ``speaks``: it can still say something of its own to the client.
+    """
+
+    committed: bool
+    changes: bool
+    speaks: bool
+
+    @property
+    def held(self) -> int:
+        """Bytes held back or collected."""
+        ...
+
+    def feed(self, chunk: bytes) -> Verdict:
+        """Take the next bytes."""
+        ...
+
+    def close(self) -> Verdict:
+        """The body has ended."""
+        ...
+
+    def stop(self, refused: Refused) -> Verdict:
+        """End it here, telling the client why."""
+        ...
+
+
+def answer_for(headers: Headers, status: int, runtime: Runtime, tally: Tally, meter: Meter) -> Answer:
+    """The shape of an answer.
+
+    Raises:
+        Refused: it has none that can be inspected.
+    """
+    media = headers.get("content-type", "").partition(";")[0].strip().lower()
+    if 300 <= status < 400 or status < 200:
+        raise Refused(502, "upstream_redirect", "The provider answered with a redirect.", "api_error")
+    streamed = status == 200 and media == "text/event-stream"
+    if status == 200 and not runtime.chain.guards(Phase.RESPONSE):
+        return ObservedAnswer(runtime, meter, streamed=streamed)
+    coding = compression.coding(headers.get("content-encoding", ""))
+    if coding not in compression.SUPPORTED:
+        message = "The provider's answer is compressed in a way the gateway cannot read."
+        raise Refused(502, "upstream_encoding", message, "api_error")
+    decoder = None if coding == "identity" else compression.Decoder(coding, runtime.config.gateway.max_body)
+    if streamed:
+        return StreamAnswer(runtime, tally, meter, decoder)
+    return WholeAnswer(runtime, tally, meter, decoder, status)
+
+
+_OPENING_MAX = 8192
+"""What may wait for the first text, so that a block before it can still be a proper status."""
+
+
+class ObservedAnswer:
+    """An answer no policy looks at: its bytes pass as they are, read along only for usage."""
+
+    changes = False
+
+    def __init__(self, runtime: Runtime, meter: Meter, *, streamed: bool) -> None:
+        self._meter = meter
+        self._left = runtime.config.gateway.max_body
+        self.speaks = streamed
+        self._format = runtime.format
+        self._events = EventStream(runtime.config.processor.max_event) if streamed else None
+        self._body: bytearray | None = None if streamed else bytearray()
+        self.committed = False
+
+    def feed(self, chunk: bytes) -> Verdict:
+        """See ``Answer.feed``."""
+        if self._events is not None:
+            self._look(self._events.feed(chunk))
+        elif self._body is not None:
+            self._left -= len(chunk)
+            if self._left >= 0:
+                self._body += chunk
+            else:
+                self._body = None
+        return Verdict(chunk, commit=not self.committed)
+
+    def close(self) -> Verdict:
+        """See ``Answer.close``."""
+        if self._events is not None:
+            self._look(self._events.close())
+        elif self._body:
+            self._see(bytes(self._body))
+        return Verdict(commit=not self.committed, end=True)
+
+    def stop(self, refused: Refused) -> Verdict:
+        """See ``Answer.stop``."""
+        if not self.committed:
+            return Verdict(end=True, refused=refused)
+        event = self._format.error_event(refused.code, refused.message, refused.kind)
+        return Verdict(b"\n\n" + event, end=True, refused=refused)
+
+    @property
+    def held(self) -> int:
+        """See ``Answer.held``."""
+        return len(self._body or b"")
+
+    def _look(self, events: Iterator[Event]) -> None:
+        try:
+            for event in events:
+                if event.data and b'"usage"' in event.data:
+                    self._see(event.data)
+        except (DecodeError, LimitExceeded):
+            self._events = None  # no longer readable: the bytes go on, the count stays as it is
+
+    def _see(self, raw: bytes) -> None:
+        try:
+            self._meter.see(parse(raw))
+        except DecodeError:
+            return
+
+
+class StreamAnswer:
+    """A guarded event stream."""
+
+    changes = True
+    speaks = True
+
+    def __init__(self, runtime: Runtime, tally: Tally, meter: Meter, decoder: compression.Decoder | None) -> None:
+        limits = runtime.config.processor
+        self._stream = GuardedStream(runtime.format, runtime.chain, tally, meter, limits.max_event, limits.max_held)
+        self._decoder = decoder
+        self._opening = b""  # what came before anything a client could notice
+        self.committed = False
+
+    def feed(self, chunk: bytes) -> Verdict:
+        """See ``Answer.feed``."""
+        try:
+            plain = self._decoder.feed(chunk) if self._decoder else chunk
+        except (DecodeError, LimitExceeded) as error:
+            return self._verdict(self._stream.fail(error))
+        out = self._stream.feed(plain)
+        if self._decoder and self._decoder.excess:
+            out += self._stream.fail(DecodeError("bytes follow the end of the compressed body"))
+        return self._verdict(out)
+
+    def close(self) -> Verdict:
+        """See ``Answer.close``."""
+        try:
+            if self._decoder:
+                self._decoder.close()
+        except DecodeError as error:
+            return self._verdict(self._stream.fail(error))
+        verdict = self._verdict(self._stream.close())
+        if verdict.end:
+            return verdict
+        return Verdict(self._opening + verdict.body, commit=not self.committed, end=True)
+
+    def stop(self, refused: Refused) -> Verdict:
+        """See ``Answer.stop``."""
+        return self._verdict(self._stream.stop(refused))
+
+    @property
+    def held(self) -> int:
+        """See ``Answer.held``."""
+        return self._stream.held + len(self._opening)
+
+    def _verdict(self, out: bytes) -> Verdict:
+        stream = self._stream
+        stream.telling = stream.telling or len(self._opening) + len(out) > _OPENING_MAX
+        if not stream.telling:
+            self._opening += out
+            return Verdict(end=bool(stream.refused), refused=stream.refused, policy=stream.blocked)
+        body, self._opening = self._opening + out, b""
+        commit = not self.committed
+        return Verdict(body, commit, end=bool(stream.refused), refused=stream.refused, policy=stream.blocked)
+
+
+class WholeAnswer:
+    """A JSON document: collected, inspected, sent on in one piece."""
+
+    changes = True
+    speaks = True
+
+    def __init__(
+        self, runtime: Runtime, tally: Tally, meter: Meter, decoder: compression.Decoder | None, status: int
+    ) -> None:
+        self._runtime = runtime
+        self._tally = tally
+        self._meter = meter
+        self._decoder = decoder
+        self._status = status
+        self._body = bytearray()
+        self.committed = False
+
+    def feed(self, chunk: bytes) -> Verdict:
+        """See ``Answer.feed``."""
+        try:
+            self._body += self._decoder.feed(chunk) if self._decoder else chunk
+        except DecodeError:
+            return self._unreadable("upstream_malformed")
+        except LimitExceeded:
+            return self._unreadable("upstream_too_large")
+        if len(self._body) > self._runtime.config.gateway.max_body:
+            return self._unreadable("upstream_too_large")
+        return Verdict()
+
+    def close(self) -> Verdict:
+        """See ``Answer.close``."""
+        raw = bytes(self._body)
+        try:
+            if self._decoder:
+                raw += self._decoder.close()
+            value: Any = parse(raw)
+        except DecodeError:
+            return self._unreadable("upstream_malformed")
+        self._meter.see(value)
+        try:
+            decision, sent = whole.inspect(
+                self._runtime.format, self._runtime.chain, Phase.RESPONSE, raw, value, self._tally
+            )
+        except LimitExceeded:
+            return self._unreadable("upstream_too_large")
+        if decision.outcome is Outcome.BLOCK and decision.policy:
+            return Verdict(end=True, refused=Refused(400, decision.policy.name, ""), policy=decision.policy)
+        return Verdict(sent, commit=True, end=True)
+
+    def stop(self, refused: Refused) -> Verdict:
+        """See ``Answer.stop``."""
+        return Verdict(end=True, refused=refused)
+
+    @property
+    def held(self) -> int:
+        """See ``Answer.held``."""
+        return len(self._body)
+
+    def _unreadable(self, code: str) -> Verdict:
+        status = self._status if self._status >= 400 else 502
+        message = f"The provider answered with status {self._status} and a body that cannot be inspected."
+        return Verdict(end=True, refused=Refused(status, code, message, "upstream_error"))

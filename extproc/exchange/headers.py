@@ -1,0 +1,62 @@
+"""Header hygiene: what may leave towards a provider, what may come back, and which request ids are believed."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from typing import Final
+
+from extproc.events import Headers
+
+PREFIX: Final = "x-llm-"
+"""Our own headers. A client's or a provider's are removed before ours are set."""
+
+CREDENTIALS: Final = (
+    "authorization", "api-key", "x-api-key", "x-goog-api-key", "proxy-authorization", "x-amz-security-token",
+    "x-amz-date", "x-amz-content-sha256", "cookie",
+)  # fmt: skip
+"""Every header a key may travel in. Removed from each attempt before the provider's own is set."""
+
+_BACK: Final = frozenset({
+    ":status", "content-type", "content-length", "content-encoding", "date", "cache-control", "retry-after", "retry-after-ms",
+    "x-should-retry", "x-request-id", "request-id", "openai-version", "openai-model", "openai-processing-ms",
+    "etag", "digest", "content-digest", "repr-digest", "content-md5",
+})  # fmt: skip
+_BACK_PREFIXES: Final = ("x-ratelimit-", "ratelimit-")
+"""Response headers that reach the client. A header nobody knows could carry anything, and no policy looks at it."""
+_CHANGED: Final = (
+    "content-encoding",
+    "content-length",
+    "etag",
+    "digest",
+    "content-md5",
+    "repr-digest",
+    "content-digest",
+)
+_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,128}", re.ASCII)
+
+
+_ROUTING: Final = frozenset({"x-forwarded-proto"})
+"""Without it Envoy finds no route; the route removes it."""
+
+
+def not_upstream(headers: Headers, allowed: frozenset[str]) -> tuple[str, ...]:
+    """Names of request headers that must not reach a provider."""
+    return tuple(name for name in headers if name not in allowed and name not in _ROUTING)
+
+
+def not_back(headers: Headers, *, changed: bool) -> tuple[str, ...]:
+    """Names of response headers that must not reach the client; ``changed``: the body is not what was sent."""
+    names = [name for name in headers if name not in _BACK and not name.startswith(_BACK_PREFIXES)]
+    if changed:
+        names += [name for name in _CHANGED if name in headers]
+    return tuple(names)
+
+
+def request_id(headers: Headers) -> str:
+    """The client's request id where it is a sensible one, else Envoy's, else a new one."""
+    for name in (f"{PREFIX}request-id", "x-request-id"):
+        value = headers.get(name, "")
+        if _ID.fullmatch(value):
+            return value
+    return str(uuid.uuid4())

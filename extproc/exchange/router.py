@@ -1,0 +1,425 @@
+"""The exchange as the router filter sees it: the whole request, and the answer of whichever backend replied.
+
+Owns: the decisions. Who may pass, what is redacted, which model group serves, what the client gets. Everything the
+upstream filter needs to know goes into dynamic metadata; nothing is remembered for it here.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from extproc import events, operations
+from extproc.budget import Budget
+from extproc.errors import DecodeError, LimitExceeded, Refused
+from extproc.events import Effect, Mutation
+from extproc.exchange import headers as hygiene
+from extproc.exchange import whole
+from extproc.exchange.answer import Answer, Verdict, answer_for
+from extproc.exchange.state import State, step
+from extproc.framing import compression
+from extproc.framing.jsontext import dump, parse, set_member
+from extproc.operations import Asked, Operation
+from extproc.policy.api import Outcome, Phase, Policy, Tally
+from extproc.runtime import Group, Runtime
+from extproc.telemetry import Record
+from extproc.usage import Meter
+
+DECISION: Final = "llm.extproc.decision"
+"""Dynamic metadata the router filter writes: ``group`` (routes match on it), ``model``, ``id``."""
+UPSTREAM: Final = "llm.extproc.upstream"
+"""Dynamic metadata the upstream filter writes: ``backend``, ``attempts``."""
+REROUTE: Final = "x-llm-route"
+"""Changed together with the route cache, or Envoy would keep the old route; the route removes it."""
+
+_KEEP_ALIVE: Final = b": keep-alive\n\n"
+_MODEL: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/+-]{0,199}", re.ASCII)
+"""A model's name reaches logs, metadata and other bodies: it is a name, not a text."""
+_LOCAL: Final = {
+    408: ("timeout", "The request took too long to arrive."),
+    413: ("too_large", "The request is larger than this gateway accepts."),
+    429: ("overloaded", "The gateway is overloaded."),
+    503: ("unavailable", "No backend for this model can be reached."),
+    504: ("upstream_timeout", "The backend for this model did not answer in time."),
+}
+
+
+class RouterExchange:
+    """One HTTP exchange. ``receive`` each event and perform the effects in order; ``finish`` once it is over.
+
+    Args:
+        runtime: the configuration it keeps to its end.
+        budget: bytes that all exchanges of the worker may hold together.
+        clock: monotonic seconds.
+        now: Unix time in seconds, for answers that carry one.
+    """
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        budget: Budget | None = None,
+        clock: Callable[[], float] = time.perf_counter,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._runtime = runtime
+        self._format = runtime.format
+        self._clock = clock
+        self._now = now
+        self._state = State.START
+        self._headers: events.Headers = {}
+        self._asked: Asked | None = None
+        self._tally = Tally()
+        self._meter = Meter(self._format)
+        self._answer: Answer | None = None
+        self._not_back: tuple[str, ...] = ()
+        self._started = self._heard = self._spoke = clock()
+        self._busy = 0.0
+        self._idle = 0.0
+        self._budget = budget or Budget(sys.maxsize)
+        self._counted = 0
+        self.record = Record(generation=runtime.generation)
+
+    def __repr__(self) -> str:
+        return f"<RouterExchange {self.record.request_id or '-'} {self._state.name}>"
+
+    @property
+    def answered(self) -> bool:
+        """Whether the last message that matters has been answered; if not, only an error may end the gRPC stream."""
+        return self._state is State.DONE
+
+    def receive(self, event: events.Event) -> list[Effect]:
+        """Take one event; returns what Envoy is to be told.
+
+        Raises:
+            ProtocolError: Envoy broke the order.
+        """
+        begun = self._heard = self._clock()
+        method = getattr(self, f"_{step(self._state, event)}")
+        try:
+            effects: list[Effect] = method(event)
+            self._account()
+        except Refused as refused:
+            effects = self._refuse(refused)
+        return self._timed(effects, begun)
+
+    def _timed(self, effects: list[Effect], begun: float) -> list[Effect]:
+        now = self._clock()
+        self._busy += now - begun
+        if effects:
+            self._spoke = now
+        return effects
+
+    @property
+    def held(self) -> int:
+        """Bytes of the answer that are held back or collected."""
+        return self._answer.held if self._answer and self._state is State.ANSWER else 0
+
+    def _account(self) -> None:
+        """Tell the budget what this exchange holds now.
+
+        Raises:
+            Refused: all exchanges together hold too much; this one, which wants more, ends.
+        """
+        held = self.held
+        grown, self._counted = held - self._counted, held
+        if not self._budget.change(grown) and grown > 0:
+            self._budget.change(-held)  # at once, not when its stream ends: or all that grow would be refused together
+            self._counted = 0
+            raise Refused(503, "overloaded", "The gateway is overloaded.", "api_error")
+
+    @property
+    def due(self) -> float | None:
+        """When ``tick`` is to be called, on the exchange's clock; None for never."""
+        answer = self._answer
+        if answer is None or self._state is not State.ANSWER or not answer.speaks:
+            return None
+        stall = self._heard + self._idle
+        if answer.committed and answer.held:
+            return min(stall, self._spoke + self._runtime.config.processor.keep_alive)
+        return stall
+
+    def tick(self) -> list[Effect]:
+        """Time has passed with nothing new: end an answer that has gone silent, or keep the client's connection alive."""
+        due, answer = self.due, self._answer
+        now = self._clock()
+        if due is None or answer is None or now < due:
+            return []
+        try:
+            if now >= self._heard + self._idle:
+                refused = Refused(
+                    504, "upstream_stalled", "The provider stopped in the middle of its answer.", "api_error"
+                )
+                return self._timed(self._tell(answer.stop(refused)), now)
+        except Refused as refused:
+            return self._timed(self._refuse(refused), now)
+        return self._timed([events.Send(_KEEP_ALIVE, False)], now)
+
+    def finish(self) -> Record:
+        """The exchange is over, however it ended; returns its record for the log."""
+        self._budget.change(-self._counted)
+        self._counted = 0
+        record = self.record
+        record.latency_ms = round((self._clock() - self._started) * 1000, 3)
+        record.overhead_ms = round(self._busy * 1000, 3)
+        record.verdicts = self._tally.rows()
+        record.outcome = "block" if record.end == "blocked" else self._tally.strongest().value
+        record.tokens = self._meter.tokens()
+        if self._state is not State.DONE:
+            record.end = "cut"
+        return record
+
+    # the request
+
+    def _request_headers(self, event: events.RequestHeaders) -> list[Effect]:
+        self._headers = event.headers
+        self.record.request_id = hygiene.request_id(event.headers)
+        method = event.headers.get(":method", "")
+        if method not in operations.METHODS or "upgrade" in event.headers:
+            raise Refused(
+                405, "method_not_allowed", "This method is not supported; upgrades (WebSocket) are not either."
+            )
+        asked = operations.find(method, event.headers.get(":path", ""))
+        if asked is None:
+            raise Refused(404, "unknown_operation", "There is no such operation here.")
+        if "," in event.headers.get("authorization", ""):
+            raise Refused(400, "bad_credentials", "There is more than one Authorization header.")
+        self._asked = asked
+        self.record.operation = asked.operation.value
+        if asked.operation is Operation.HEALTH:
+            return self._respond(200, b"alive\n", "health", "text/plain; charset=utf-8")
+        if asked.operation is Operation.MODELS:
+            return self._respond(200, self._format.models(self._runtime.models()), "models")
+        if event.end:
+            raise Refused(400, "empty_body", "The request has no body.")
+        self._check_media_type(event.headers)
+        self._state = State.BODY
+        return [events.ContinueRequest()]
+
+    def _check_media_type(self, headers: events.Headers) -> None:
+        media, _, parameters = headers.get("content-type", "application/json").lower().partition(";")
+        charset = parameters.partition("charset=")[2].strip(' "')
+        if not media.strip().endswith("json") or charset not in ("", "utf-8", "utf8"):
+            raise Refused(415, "unsupported_media_type", "The body must be application/json in UTF-8.")
+        if compression.coding(headers.get("content-encoding", "")) not in compression.SUPPORTED:
+            supported = ", ".join(compression.SUPPORTED)
+            raise Refused(415, "unsupported_encoding", f"The body's Content-Encoding must be one of {supported}.")
+
+    def _request_body(self, event: events.RequestBody) -> list[Effect]:
+        if self._budget.full:
+            raise Refused(503, "overloaded", "The gateway is overloaded.", "api_error")
+        raw = self._decoded(event.body)
+        try:
+            body = parse(raw)
+        except DecodeError as error:
+            raise Refused(400, "invalid_json", f"The body cannot be read: {error}.") from None
+        if not isinstance(body, dict):
+            raise Refused(400, "invalid_json", "The body must be a JSON object.")
+        model = self._model(body)
+        self.record.stream = self._format.streamed(body)
+        try:
+            decision, sent = whole.inspect(self._format, self._runtime.chain, Phase.REQUEST, raw, body, self._tally)
+        except LimitExceeded as error:
+            raise Refused(413, "too_many_texts", f"The request cannot be inspected: {error}.") from None
+        if decision.outcome is Outcome.BLOCK and decision.policy:
+            return self._blocked(decision.policy, "request")
+        if decision.outcome is Outcome.REPLY and decision.policy:
+            return self._reply(decision.policy, body)
+        group = self._group(model)
+        if self._asked and self._asked.model is not None:
+            sent = set_member(sent, "model", dump(model))
+        self._idle = group.idle_timeout
+        self._state = State.SENT
+        return [self._forward(group, model, event.body, sent)]
+
+    def _decoded(self, body: bytes) -> bytes:
+        limit = self._runtime.config.gateway.max_body
+        try:
+            return compression.decode(body, compression.coding(self._headers.get("content-encoding", "")), limit)
+        except LimitExceeded:
+            raise Refused(413, "too_large", f"The request is larger than {limit} bytes.") from None
+        except DecodeError as error:
+            raise Refused(400, "invalid_encoding", f"The body cannot be decoded: {error}.") from None
+
+    def _model(self, body: dict[str, Any]) -> str:
+        model = self._asked.model if self._asked and self._asked.model else self._format.model(body)
+        if not model or not (_MODEL.fullmatch(model) or model in self._runtime.models()):
+            raise Refused(
+                400, "invalid_model", "The request must name a model, in letters, digits and . _ : / + - only."
+            )
+        self.record.model = model
+        return model
+
+    def _group(self, model: str) -> Group:
+        group = self._runtime.group(model)
+        if group is None:
+            raise Refused(404, "model_not_found", "There is no such model here.")
+        self.record.group = group.name
+        return group
+
+    def _forward(self, group: Group, model: str, received: bytes, sent: bytes) -> events.ContinueBody:
+        allowed = self._runtime.pass_headers | {"authorization"} if group.client_key else self._runtime.pass_headers
+        headers: list[tuple[str, str]] = [
+            (REROUTE, group.slug),
+            ("content-type", "application/json"),
+            ("accept-encoding", "identity"),
+            ("user-agent", "llm-extproc"),
+            ("x-request-id", self.record.request_id),
+        ]
+        if sent is not received:
+            headers.append(("content-length", str(len(sent))))
+        keep = {name for name, _ in headers}
+        return events.ContinueBody(
+            None if sent is received else sent,
+            Mutation(
+                set=tuple(headers),
+                remove=tuple(name for name in hygiene.not_upstream(self._headers, allowed) if name not in keep),
+                reroute=True,
+                metadata={DECISION: {"group": group.slug, "model": model, "id": self.record.request_id}},
+            ),
+        )
+
+    def _request_without_body(self, event: events.RequestTrailers) -> list[Effect]:
+        raise Refused(400, "empty_body", "The request has no body.")
+
+    def _request_trailers(self, event: events.RequestTrailers) -> list[Effect]:
+        return [events.DropTrailers(request=True, names=event.names)]
+
+    def _ignore(self, event: events.Event) -> list[Effect]:
+        return []
+
+    # the answer
+
+    def _response_headers(self, event: events.ResponseHeaders) -> list[Effect]:
+        upstream = event.metadata.get(UPSTREAM, {})
+        self.record.backend = str(upstream.get("backend", ""))
+        self.record.attempts = int(upstream.get("attempts", 0))
+        status = int(event.headers.get(":status", "0"))
+        self.record.upstream_status = status
+        details = event.attributes.get("response.code_details", "via_upstream")
+        if details == "cors_response":
+            return self._preflight(status)
+        if details != "via_upstream":
+            return self._local_reply(status)
+        if self._state is not State.SENT:
+            raise Refused(502, "undecided", "The gateway could not decide about this request.", "api_error")
+        if status in (401, 403) and not upstream.get("client_key"):
+            # its text may show part of the gateway's own key
+            raise Refused(
+                status, "provider_refused", "The provider refused the gateway's credentials.", "authentication_error"
+            )
+        self._answer = answer_for(event.headers, status, self._runtime, self._tally, self._meter)
+        self._not_back = hygiene.not_back(event.headers, changed=self._answer.changes)
+        self._state = State.ANSWER
+        return self._tell(self._answer.close()) if event.end else []
+
+    def _response_body(self, event: events.ResponseBody) -> list[Effect]:
+        if self._answer is None:
+            return []
+        verdict = self._answer.feed(event.body)
+        if event.end and not verdict.end:
+            verdict = verdict.then(self._answer.close())
+        return self._tell(verdict)
+
+    def _response_trailers(self, event: events.ResponseTrailers) -> list[Effect]:
+        if self._answer is None:
+            return []
+        effects = self._tell(self._answer.close(), trailers=True)
+        return [*effects, events.DropTrailers(request=False, names=event.names)]
+
+    def _tell(self, verdict: Verdict, *, trailers: bool = False) -> list[Effect]:
+        """Turn what the answer came to into effects; its headers leave with the first byte a client can notice."""
+        answer = self._answer
+        if answer is None:
+            return []
+        if verdict.refused and not answer.committed and not verdict.commit:
+            if verdict.policy:
+                return self._blocked(verdict.policy, "response")
+            raise verdict.refused
+        effects: list[Effect] = []
+        if verdict.commit:
+            self.record.first_byte_ms = round((self._clock() - self._started) * 1000, 3)
+            effects.append(events.ContinueResponse(Mutation(set=self._own_headers(), remove=self._not_back)))
+            answer.committed = True
+        if verdict.end:
+            self._end(verdict)
+        if verdict.body or verdict.end:
+            effects.append(events.Send(verdict.body, verdict.end and not trailers, self._closing_metadata(verdict)))
+        return effects
+
+    def _end(self, verdict: Verdict) -> None:
+        self._state = State.DONE
+        self.record.status = self.record.upstream_status
+        self.record.end = "complete"
+        if verdict.refused:
+            self.record.end = "blocked" if verdict.policy else "error"
+            self.record.error = verdict.refused.code
+
+    def _closing_metadata(self, verdict: Verdict) -> Mapping[str, Mapping[str, Any]] | None:
+        tokens = self._meter.tokens()
+        return {"llm.extproc.usage": tokens} if verdict.end and tokens else None
+
+    def _preflight(self, status: int) -> list[Effect]:
+        """Envoy's CORS filter answered a browser's preflight before us; it has no body."""
+        self._state = State.DONE
+        self.record.operation, self.record.status, self.record.end = "preflight", status, "complete"
+        return [events.ContinueResponse()]
+
+    def _local_reply(self, status: int) -> list[Effect]:
+        """Envoy answered itself: no backend, a timeout, a body too large. Said again in the client's format."""
+        self.record.request_id = self.record.request_id or hygiene.request_id(self._headers)
+        code, message = _LOCAL.get(status, ("gateway_error", "The gateway could not pass this request on."))
+        kind = "invalid_request_error" if 400 <= status < 500 else "api_error"
+        raise Refused(status, code, message, kind)
+
+    # answers of our own
+
+    def _own_headers(self) -> events.Pairs:
+        record = self.record
+        headers = [
+            ("x-llm-request-id", record.request_id),
+            ("x-llm-policies", self._runtime.armed),
+            ("x-llm-generation", str(self._runtime.generation)),
+            ("x-llm-overhead-ms", f"{self._busy * 1000:.2f}"),
+        ]
+        if record.backend:
+            headers += [("x-llm-backend", record.backend), ("x-llm-attempts", str(record.attempts))]
+        return tuple(headers)
+
+    def _respond(
+        self, status: int, body: bytes, code: str, media: str = "application/json", extra: events.Pairs = ()
+    ) -> list[Effect]:
+        self._state = State.DONE
+        self.record.status = status
+        self.record.end = self.record.end or "complete"
+        headers = (("content-type", media), *self._own_headers(), *extra)
+        return [events.Respond(status, headers, body, f"llm_{code}")]
+
+    def _refuse(self, refused: Refused) -> list[Effect]:
+        self.record.end = "refused"
+        self.record.error = refused.code
+        extra = [("x-request-id", self.record.request_id)]
+        if refused.status == 503:
+            extra.append(("retry-after", "1"))
+        if refused.status < 500 and refused.status not in (408, 409, 429):
+            extra.append(("x-should-retry", "false"))
+        body = self._format.error(refused.status, refused.code, refused.message, refused.kind)
+        return self._respond(refused.status, body, refused.code, extra=tuple(extra))
+
+    def _blocked(self, policy: Policy, what: str) -> list[Effect]:
+        subject = "The request was refused" if what == "request" else "The answer was withheld"
+        self.record.end = "blocked"
+        self.record.error = policy.name
+        body = self._format.error(400, policy.name, f"{subject} by the policy '{policy.name}'.", "policy_violation")
+        extra = (("x-request-id", self.record.request_id), ("x-should-retry", "false"))
+        return self._respond(400, body, "blocked", extra=extra)
+
+    def _reply(self, policy: Policy, body: dict[str, Any]) -> list[Effect]:
+        created = int(self._now())
+        self.record.end = "replied"
+        if self.record.stream:
+            answer = self._format.reply_stream(policy.reply, body, self.record.request_id, created)
+            return self._respond(200, answer, "reply", "text/event-stream; charset=utf-8")
+        return self._respond(200, self._format.reply(policy.reply, body, self.record.request_id, created), "reply")

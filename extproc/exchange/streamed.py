@@ -1,0 +1,354 @@
+"""A guarded stream: server-sent events in, server-sent events out, every text seen by the chain before it leaves.
+
+Theory of operation. Each event's texts join the tracks they continue (a choice's content, one call's arguments). An event
+waits until every one of its texts is decided; then it leaves as the very bytes it came in, or, where a rule touched one
+of its texts, with that text replaced in place. Events of one lane keep their order. A lane is what a client puts
+together by itself: a choice's answer, a choice's reasoning; so a held last word of reasoning does not stop the answer.
+An event that belongs to no lane, or to several, is a barrier: it leaves after all that came before it and before all that
+comes after it. All tracks are closed by the stream's end, not sooner: a text that pauses may go on.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Hashable, Iterator
+from typing import Any, Final
+
+from extproc.errors import DecodeError, LimitExceeded, Refused
+from extproc.formats.base import Delta, Format, Piece
+from extproc.framing.jsontext import Path, dump, parse, replace
+from extproc.framing.sse import Event, EventStream
+from extproc.policy.api import Outcome, Phase, Policy, Scope, Tally
+from extproc.policy.chain import Chain, Track
+from extproc.policy.scanner import Op
+from extproc.usage import Meter
+
+_DONE: Final = b"[DONE]"
+_MAX_TRACKS: Final = 1024
+_MAX_JOINED: Final = 256
+
+
+class _Part:
+    """One text of a waiting event: how much of it is undecided and what it has become so far."""
+
+    __slots__ = ("at", "dirty", "frame", "out", "piece")
+
+    def __init__(self, frame: _Frame, piece: Piece) -> None:
+        self.frame = frame
+        self.piece = piece
+        self.at = 0  # characters decided
+        self.out: list[str] = []
+        self.dirty = False
+
+    @property
+    def left(self) -> int:
+        return len(self.piece.text) - self.at
+
+    def take(self, count: int, text: str | None) -> None:
+        """Decide the next ``count`` characters: kept where ``text`` is None, else replaced by it."""
+        if text is None:
+            self.out.append(self.piece.text[self.at : self.at + count])
+        else:
+            self.out.append(text)
+            self.dirty = True
+        self.at += count
+        if not self.left:
+            self.frame.waiting -= 1
+
+
+class _Frame:
+    """An event that waits for its texts or its turn."""
+
+    __slots__ = ("after", "event", "final", "parts", "telling", "value", "waiting")
+
+    def __init__(self, event: Event, value: Any, delta: Delta) -> None:
+        self.event = event
+        self.value = value
+        self.parts: list[_Part] = []
+        self.waiting = 0
+        self.after = delta.after
+        self.telling = delta.telling
+        self.final = delta.final
+
+
+class _Epoch:
+    """Events between two barriers, by lane, and the barrier that ends them."""
+
+    __slots__ = ("barrier", "count", "lanes")
+
+    def __init__(self) -> None:
+        self.lanes: dict[Hashable, deque[_Frame]] = {}
+        self.count = 0
+        self.barrier: _Frame | None = None
+
+
+class GuardedStream:
+    """One streamed answer. ``feed`` chunks, then ``close``; both return bytes for the client and never raise.
+
+    After each call: ``telling`` says whether anything a client could notice has left; ``refused`` why the stream ended
+    before its time, by the policy ``blocked`` or because it cannot be inspected. The bytes returned then end with an
+    error event, but only after something telling: otherwise the caller can still answer with a proper status.
+    """
+
+    def __init__(
+        self, format_: Format, chain: Chain, tally: Tally, meter: Meter, max_event: int, max_held: int
+    ) -> None:
+        self._format = format_
+        self._chain = chain
+        self._tally = tally
+        self._meter = meter
+        self._events = EventStream(max_event)
+        self._max_held = max_held
+        self._held = 0
+        self._tracks: dict[Hashable, tuple[Track, deque[_Part]]] = {}
+        self._joined: dict[Hashable, str] = {}
+        self._epochs: deque[_Epoch] = deque([_Epoch()])
+        self._out: list[bytes] = []
+        self._done = False
+        self._blocked: Policy | None = None
+        self.telling = False
+        self.refused: Refused | None = None
+
+    @property
+    def held(self) -> int:
+        """Bytes of events that wait."""
+        return self._held + self._events.held
+
+    @property
+    def blocked(self) -> Policy | None:
+        """The policy that ended the stream."""
+        return self._blocked
+
+    def feed(self, chunk: bytes) -> bytes:
+        """Take the next bytes of the provider's stream."""
+        return self._run(self._events.feed(chunk), close=False)
+
+    def close(self) -> bytes:
+        """The provider's stream has ended."""
+        return self._run(self._events.close(), close=True)
+
+    def fail(self, error: DecodeError | LimitExceeded) -> bytes:
+        """End a stream that cannot be inspected; what was held back is dropped."""
+        code = "upstream_too_large" if isinstance(error, LimitExceeded) else "upstream_malformed"
+        self._refuse(Refused(502, code, f"The provider's stream cannot be inspected: {error}.", "upstream_error"))
+        return self._taken()
+
+    def stop(self, refused: Refused) -> bytes:
+        """End the stream for a reason of the caller's; what was held back is dropped."""
+        if self.refused:
+            return b""
+        self._refuse(refused)
+        return self._taken()
+
+    def _run(self, events: Iterator[Event], *, close: bool) -> bytes:
+        if self.refused:
+            return b""
+        try:
+            for event in events:
+                self._take(event)
+                if self._blocked:
+                    break
+                if self._held > self._max_held:
+                    raise LimitExceeded(f"more than {self._max_held} bytes would have to be held back")
+            if close and not self._blocked:
+                self._close_tracks()
+        except (DecodeError, LimitExceeded) as error:
+            return self.fail(error)
+        if self._blocked:
+            self._end_blocked(self._blocked)
+        return self._taken()
+
+    def _taken(self) -> bytes:
+        out = b"".join(self._out)
+        self._out.clear()
+        return out
+
+    def _refuse(self, refused: Refused) -> None:
+        self.refused = refused
+        self._epochs.clear()
+        self._tracks.clear()
+        self._held = 0
+        if self.telling:
+            if self._out and not _ended(self._out[-1]):
+                self._out.append(b"\n\n")
+            self._out.append(self._format.error_event(refused.code, refused.message, refused.kind))
+
+    # events in
+
+    def _take(self, event: Event) -> None:
+        if self._done and (event.data is not None or event.other):
+            return  # nobody reads on after the end of the answer
+        if event.other and not self._harmless(event):
+            return
+        if not event.data:  # none at all, or an empty one, which the standard does not dispatch
+            if _ended(event.raw):
+                self._out.append(event.raw)
+                self.telling = self.telling or bool(event.other)
+            else:  # the stream ends in the middle of it: nothing may follow on its line
+                self._wait(_Frame(event, None, Delta([], None)), None)
+            return
+        if event.data.strip() == _DONE:
+            self._done = True
+            self._close_tracks()
+            if not self._blocked:
+                self._wait(_Frame(event, None, Delta([], None)), None)
+                self._release()
+            return
+        value = parse(event.data)
+        self._meter.see(value)
+        self._admit(event, value, self._format.delta(value))
+
+    def _harmless(self, event: Event) -> bool:
+        """Comments, event names and ids are texts too. Those a rule touches are dropped with their event."""
+        try:
+            lines = event.other.decode().split("\n")
+        except UnicodeDecodeError:
+            raise DecodeError("an event is not UTF-8") from None
+        text = "\n".join(line.partition(":")[2] or line for line in lines)
+        return self._whole("other", Scope.ASSISTANT, text) == text
+
+    def _admit(self, event: Event, value: Any, delta: Delta) -> None:
+        frame = _Frame(event, value, delta)
+        for piece in delta.pieces:
+            part = _Part(frame, piece)
+            frame.parts.append(part)
+            frame.waiting += 1
+        self._wait(frame, delta.lane)
+        for part in frame.parts:
+            self._decide(part)
+            if self._blocked:
+                return
+        self._release()
+
+    def _decide(self, part: _Part) -> None:
+        piece = part.piece
+        if piece.track is None or piece.joined:
+            self._decide_whole(part)
+            return
+        if piece.track not in self._tracks:
+            track = self._chain.open(Phase.RESPONSE, piece.scope, self._tally, json=piece.json)
+            if track is None:
+                part.take(part.left, None)
+                return
+            if len(self._tracks) >= _MAX_TRACKS:
+                raise LimitExceeded(f"more than {_MAX_TRACKS} texts are open at once")
+            self._tracks[piece.track] = track, deque()
+        track, queue = self._tracks[piece.track]
+        queue.append(part)
+        self._apply(track.feed(piece.text), queue)
+        self._blocked = self._blocked or track.blocked
+
+    def _decide_whole(self, part: _Part) -> None:
+        piece = part.piece
+        text = self._whole(piece.track, piece.scope, piece.text, json=piece.json)
+        if text is not None:
+            part.take(part.left, None if text == piece.text else text)
+
+    def _whole(self, key: Hashable, scope: Scope, text: str, *, json: bool = False) -> str | None:
+        """Decide about a text by itself, then joined to those said before it; None where the stream is blocked."""
+        decision = self._chain.inspect(Phase.RESPONSE, [(scope, text, json)], self._tally)
+        if decision.outcome is Outcome.BLOCK:
+            self._blocked = decision.policy
+            return None
+        text = decision.texts.get(0, text)
+        before = self._joined.get(key, "")
+        if before:
+            joined = self._chain.inspect(Phase.RESPONSE, [(scope, before + text, json)], Tally())
+            if joined.outcome in (Outcome.BLOCK, Outcome.REDACT):
+                self._blocked = joined.policy  # part of the match has left already: nothing more may
+                return None
+        self._joined[key] = (before + text)[-_MAX_JOINED:]
+        if len(self._joined) > _MAX_TRACKS:
+            raise LimitExceeded(f"more than {_MAX_TRACKS} texts are open at once")
+        return text
+
+    @staticmethod
+    def _apply(ops: list[Op], queue: deque[_Part]) -> None:
+        for op in ops:
+            length, text = op
+            while length:
+                part = queue[0]
+                count = min(length, part.left)
+                part.take(count, text)
+                if text:
+                    text = ""  # the replacement stands where the match begins
+                length -= count
+                if not part.left:
+                    queue.popleft()
+
+    def _close_tracks(self) -> None:
+        for track, queue in self._tracks.values():
+            self._apply(track.close(), queue)
+            self._blocked = self._blocked or track.blocked
+        if self._blocked:
+            return
+        self._tracks.clear()
+        self._release()
+
+    # events out
+
+    def _wait(self, frame: _Frame, lane: Hashable) -> None:
+        self._held += len(frame.event.raw)
+        epoch = self._epochs[-1]
+        if lane is None:
+            epoch.barrier = frame
+            self._epochs.append(_Epoch())
+        else:
+            epoch.lanes.setdefault(lane, deque()).append(frame)
+            epoch.count += 1
+
+    def _release(self) -> None:
+        while True:
+            epoch = self._epochs[0]
+            progress = True
+            while progress:
+                progress = False
+                for name, lane in list(epoch.lanes.items()):
+                    while lane and not lane[0].waiting and lane[0].after not in epoch.lanes:
+                        self._emit(lane.popleft())
+                        epoch.count -= 1
+                        progress = True
+                    if not lane:
+                        del epoch.lanes[name]
+            barrier = epoch.barrier
+            if epoch.count or barrier is None or barrier.waiting:
+                return
+            self._emit(barrier)
+            self._epochs.popleft()
+
+    def _emit(self, frame: _Frame) -> None:
+        self._held -= len(frame.event.raw)
+        self._out.append(self._bytes(frame))
+        self.telling = self.telling or frame.telling
+
+    def _bytes(self, frame: _Frame) -> bytes:
+        if frame.event.data is None:
+            return frame.event.raw
+        values: dict[Path, bytes] = {
+            part.piece.path: dump("".join(part.out)) for part in frame.parts if part.dirty or part.left
+        }
+        for echo in self._format.echoes(frame.value, set(values)):
+            values[echo] = b"null"
+        if not values:
+            return frame.event.raw
+        return frame.event.with_data(replace(frame.event.data, values))
+
+    def _end_blocked(self, policy: Policy) -> None:
+        """Everything before the match leaves, also the decided beginning of the event it begins in; then the error."""
+        self._release()
+        for track, queue in self._tracks.values():
+            if track.blocked and queue and queue[0].at and self._next(queue[0].frame):
+                self._out.append(self._bytes(queue[0].frame))
+                self.telling = True
+        message = f"The answer was stopped by the policy '{policy.name}'."
+        self._refuse(Refused(400, policy.name, message, "policy_violation"))
+
+    def _next(self, frame: _Frame) -> bool:
+        """Whether it is this event's turn to leave."""
+        lanes = self._epochs[0].lanes.values()
+        return not frame.final and any(lane[0] is frame for lane in lanes)
+
+
+def _ended(raw: bytes) -> bool:
+    """Whether an event has its final blank line."""
+    return raw.endswith((b"\n\n", b"\r\r", b"\r\n\r\n", b"\n\r\n", b"\r\n\n")) or not raw.strip(b"\r\n")

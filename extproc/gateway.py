@@ -1,0 +1,81 @@
+"""What a gateway on this machine consists of: its files, its addresses, its transport."""
+
+from __future__ import annotations
+
+import ssl
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from extproc.config.model import Certificate
+from extproc.envoy import certificates
+from extproc.envoy.layout import Layout
+from extproc.errors import StartupError
+from extproc.runtime import Runtime
+from extproc.service import Service
+from extproc.transport.base import Transport
+from extproc.transport.grpcio import GrpcTransport
+
+_BUNDLES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
+
+
+@dataclass(slots=True)
+class Options:
+    """How to run: where state is kept (certificates), which Envoy with how many threads, where its access log goes."""
+
+    state: Path
+    envoy: str | None = None
+    access: IO[bytes] | int = subprocess.DEVNULL
+    threads: int | None = None
+
+
+def upstream_ca(runtime: Runtime) -> str:
+    """The bundle provider certificates are checked with.
+
+    Raises:
+        StartupError: a provider needs TLS and there is no bundle.
+    """
+    named = runtime.config.gateway.upstream_ca
+    candidates = [named] if named else [ssl.get_default_verify_paths().cafile, *_BUNDLES]
+    for each in candidates:
+        if each and Path(each).is_file():
+            return str(Path(each).resolve())
+    if any(backend.tls for backend in runtime.backends.values()):
+        raise StartupError("no bundle of certificate authorities found; name one with gateway.upstream_ca")
+    return ""
+
+
+def layout_for(runtime: Runtime, run: Path, state: Path) -> tuple[Layout, Path | None]:
+    """Where everything is, making the development certificate where it is needed; and the authority clients trust."""
+    gateway = runtime.config.gateway
+    cert = key = run / "unused.pem"
+    ca = None
+    if isinstance(gateway.tls, Certificate):
+        cert, key = Path(gateway.tls.cert).resolve(), Path(gateway.tls.key).resolve()
+        for path in (cert, key):
+            if not path.is_file():
+                raise StartupError(f"gateway.tls names {path}, which is not there")
+    elif gateway.tls == "auto":
+        hosts = () if gateway.address in ("0.0.0.0", "::") else (gateway.address,)  # noqa: S104
+        cert, key, ca = certificates.ensure(state / "tls", hosts)
+    return Layout(run, cert, key, upstream_ca(runtime), processor_addresses(runtime, run)), ca
+
+
+def processor_addresses(runtime: Runtime, run: Path) -> tuple[str, ...]:
+    """Where Envoy finds the workers: socket paths, or HOST:PORT."""
+    bind = runtime.config.processor.bind
+    workers = range(runtime.config.processor.workers)
+    if bind.startswith("unix:"):
+        return tuple(str(run / bind.removeprefix("unix:").replace("{n}", str(n))) for n in workers)
+    return tuple(bind.replace("{n}", str(n)) for n in workers)
+
+
+def listen_address(address: str) -> str:
+    """A processor's address as the transport takes it."""
+    return f"unix:{address}" if address.startswith("/") else address
+
+
+def transport_for(runtime: Runtime, service: Service, address: str) -> Transport:
+    """The transport for one worker."""
+    return GrpcTransport(service, listen_address(address), runtime.config.gateway.max_body)

@@ -1,0 +1,100 @@
+"""Checks against the world outside: ports, names, certificates, keys. Nothing is spent: models are listed, none is asked."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import ssl
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from extproc.runtime import Backend, Runtime
+
+_TIMEOUT: Final = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one check came to; ``text`` is for people and never holds a key."""
+
+    ok: bool
+    text: str
+
+
+def look(runtime: Runtime, ca: str) -> Iterator[Finding]:
+    """Run all checks, one finding each.
+
+    Args:
+        runtime: the configuration.
+        ca: the bundle provider certificates are checked with.
+    """
+    yield from _ports(runtime)
+    seen: set[tuple[str, str]] = set()
+    for backend in runtime.backends.values():
+        if (backend.provider, backend.authority) not in seen:
+            seen.add((backend.provider, backend.authority))
+            yield from _provider(backend, ca)
+
+
+def _ports(runtime: Runtime) -> Iterator[Finding]:
+    gateway, health = runtime.config.gateway, runtime.config.health
+    wanted = [("gateway.port", gateway.address, gateway.port)]
+    if gateway.tls != "none":
+        wanted.append(("gateway.plain_port", "127.0.0.1", gateway.plain_port or 0))
+    wanted.append(("health.port", health.address, health.port or 0))
+    for name, address, port in wanted:
+        if port:
+            yield _port(name, address, port)
+
+
+def _port(name: str, address: str, port: int) -> Finding:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((address, port))
+        except OSError as error:
+            return Finding(False, f"{name}: {address}:{port}: {error.strerror}")
+    return Finding(True, f"{name}: {address}:{port} is free")
+
+
+def _provider(backend: Backend, ca: str) -> Iterator[Finding]:
+    name = f"provider {backend.provider}"
+    try:
+        found = socket.getaddrinfo(backend.host, backend.port, type=socket.SOCK_STREAM)
+    except OSError:
+        yield Finding(False, f"{name}: {backend.host} has no address")
+        return
+    yield Finding(True, f"{name}: {backend.host} is {found[0][4][0]}")
+    for number, key in enumerate(backend.keys or (None,)):
+        which = f"key {number + 1}" if key else "without a key"
+        yield _models(name, which, backend, key, ca)
+
+
+def _models(name: str, which: str, backend: Backend, key: str | None, ca: str) -> Finding:
+    connection = _connection(backend, ca)
+    headers = {backend.auth_header: backend.auth_prefix + key} if key else {}
+    path = backend.path.rpartition("/chat/completions")[0] + "/models"
+    try:
+        connection.request("GET", path, headers=headers)
+        status = connection.getresponse().status
+    except ssl.SSLError as error:
+        reason = getattr(error, "verify_message", "") or error.reason
+        return Finding(False, f"{name}: TLS with {backend.authority} failed: {reason}")
+    except (OSError, http.client.HTTPException) as error:
+        return Finding(False, f"{name}: {backend.authority} cannot be reached: {type(error).__name__}")
+    finally:
+        connection.close()
+    if status in (401, 403):
+        return Finding(False, f"{name}: {which} is refused ({status})")
+    if status == 200:
+        return Finding(True, f"{name}: {which} works")
+    return Finding(True, f"{name}: {which}: cannot be told, the list of models answers {status}")
+
+
+def _connection(backend: Backend, ca: str) -> http.client.HTTPConnection:
+    if not backend.tls:
+        return http.client.HTTPConnection(backend.host, backend.port, timeout=_TIMEOUT)
+    context = ssl.create_default_context(cafile=ca)
+    return http.client.HTTPSConnection(backend.host, backend.port, timeout=_TIMEOUT, context=context)

@@ -1,0 +1,118 @@
+"""Counters of one process, and their sum over all workers, living and dead, as Prometheus text.
+
+Labels are bounded by configuration (policy names) or by the code (ends, outcomes): never a model name or a caller's text.
+Names: ``extproc_*``.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.exposition import generate_latest
+
+from extproc.telemetry import Record
+
+Key = tuple[str, ...]
+"""A metric's name and the values of its labels in the order of ``LABELS``."""
+
+Snapshot = list[tuple[list[str], float]]
+"""All values of one process, in a form that JSON can carry."""
+
+LABELS: Final[dict[str, tuple[tuple[str, ...], str]]] = {
+    "extproc_exchanges": (("operation", "end", "outcome", "status"), "exchanges that are over"),
+    "extproc_verdicts": (("policy", "outcome"), "matches of policies"),
+    "extproc_tokens": (("kind",), "tokens as providers counted them"),
+    "extproc_overhead_seconds": ((), "time spent in the processor"),
+    "extproc_latency_seconds": ((), "time exchanges took"),
+    "extproc_faults": (("kind",), "protocol and internal errors that closed an exchange"),
+    "extproc_restarts": (("process",), "processes that ended by themselves and were started again"),
+    "extproc_reloads": (("result",), "configurations read again"),
+}
+"""Counters: labels and help."""
+
+GAUGES: Final[dict[str, str]] = {
+    "extproc_open_exchanges": "exchanges under way",
+    "extproc_held_bytes": "bytes held back or collected for inspection",
+    "extproc_workers": "workers that are up",
+    "extproc_generation": "generation of the configuration in force",
+}
+
+
+class Counters:
+    """Counts of one process."""
+
+    __slots__ = ("_values",)
+
+    def __init__(self) -> None:
+        self._values: Counter[Key] = Counter()
+
+    def add(self, name: str, *labels: str, by: float = 1.0) -> None:
+        """Count ``by`` more of a counter in ``LABELS``."""
+        self._values[name, *labels] += by  # type: ignore[assignment]
+
+    def exchange(self, record: Record) -> None:
+        """Count an exchange that is over."""
+        self.add("extproc_exchanges", record.operation or "none", record.end, record.outcome, _class(record.status))
+        self.add("extproc_overhead_seconds", by=record.overhead_ms / 1000)
+        self.add("extproc_latency_seconds", by=record.latency_ms / 1000)
+        for row in record.verdicts:
+            self.add("extproc_verdicts", str(row["policy"]), str(row["outcome"]), by=float(row["count"]))
+        for kind, count in (record.tokens or {}).items():
+            self.add("extproc_tokens", kind, by=count)
+
+    def snapshot(self) -> Snapshot:
+        """All values."""
+        return [(list(key), value) for key, value in self._values.items()]
+
+
+def _class(status: int) -> str:
+    return f"{status // 100}xx" if status else "none"
+
+
+class Totals:
+    """The sum over processes. A process that is gone keeps what it last reported."""
+
+    def __init__(self) -> None:
+        self._gone: Counter[Key] = Counter()
+        self._alive: dict[str, tuple[Snapshot, dict[str, float]]] = {}
+        self.own = Counters()
+        self.gauges: dict[str, float] = {}
+
+    def report(self, process: str, snapshot: Snapshot, gauges: dict[str, float]) -> None:
+        """Take what a living process says of itself."""
+        self._alive[process] = snapshot, gauges
+
+    def retire(self, process: str) -> None:
+        """A process is gone: its counts stay, its gauges do not."""
+        snapshot, _ = self._alive.pop(process, ([], {}))
+        for key, value in snapshot:
+            self._gone[tuple(key)] += value  # type: ignore[assignment]
+
+    def text(self) -> bytes:
+        """Prometheus' text format."""
+        registry = CollectorRegistry()
+        registry.register(self)
+        return generate_latest(registry)
+
+    def collect(self) -> Iterator[Metric]:
+        """See prometheus_client."""
+        sums = Counter(self._gone)
+        for snapshot in (*(each for each, _ in self._alive.values()), self.own.snapshot()):
+            for labels_, value in snapshot:
+                sums[tuple(labels_)] += value  # type: ignore[assignment]
+        for name, (labels, text) in LABELS.items():
+            family = CounterMetricFamily(name, text, labels=labels)
+            for key, value in sorted(sums.items()):
+                if key[0] == name:
+                    family.add_metric(list(key[1:]), value)
+            yield family
+        for name, text in GAUGES.items():
+            yield GaugeMetricFamily(name, text, value=self._gauge(name))
+
+    def _gauge(self, name: str) -> float:
+        reported: Iterable[Any] = (gauges.get(name, 0.0) for _, gauges in self._alive.values())
+        return self.gauges[name] if name in self.gauges else sum(reported)

@@ -1,0 +1,165 @@
+"""The chain: all policies of a configuration, and the only place that combines what they find.
+
+Owns: which rules apply to which phase and scope, precedence (block > reply > redact > audit > allow), and the difference
+between enforcing and auditing. Rules that enforce share one window and hold text back; rules that only watch share
+another and never delay anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from extproc.policy.api import Action, Decision, Outcome, Phase, Policy, Scope, Tally
+from extproc.policy.scanner import Match, Op, PolicyFailedError, Scanner, apply, edits
+from extproc.policy.views import JsonView
+from extproc.policy.window import Window
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """What applies to one phase and scope: rules that act and rules that only watch."""
+
+    enforce: Scanner
+    watch: Scanner
+
+    def __bool__(self) -> bool:
+        return bool(self.enforce) or bool(self.watch)
+
+
+class Chain:
+    """The compiled policies, in the order of the configuration. Immutable."""
+
+    __slots__ = ("_guards", "policies")
+
+    def __init__(self, policies: Iterable[Policy]) -> None:
+        self.policies = tuple(policies)
+        scanners: dict[tuple[int, ...], Scanner] = {}
+
+        def scanner(phase: Phase, scope: Scope, *, enforced: bool) -> Scanner:
+            chosen = [
+                each
+                for each in self.policies
+                if phase in each.phases and scope in each.scopes and each.enforced is enforced
+            ]
+            key = tuple(id(each) for each in chosen)
+            if key not in scanners:  # scopes with the same rules share one automaton
+                scanners[key] = Scanner(tuple((each, rule) for each in chosen for rule in each.rules))
+            return scanners[key]
+
+        self._guards = {
+            (phase, scope): Guard(scanner(phase, scope, enforced=True), scanner(phase, scope, enforced=False))
+            for phase in Phase
+            for scope in Scope
+        }
+
+    def guard(self, phase: Phase, scope: Scope) -> Guard:
+        """What applies to texts of this scope in this phase."""
+        return self._guards[phase, scope]
+
+    def guards(self, phase: Phase) -> bool:
+        """Whether anything at all is looked for in this phase."""
+        return any(self._guards[phase, scope] for scope in Scope)
+
+    def armed(self) -> list[str]:
+        """Names of all policies, those that only audit in the form ``name;audit``."""
+        return [each.name if each.enforced else f"{each.name};audit" for each in self.policies]
+
+    def inspect(self, phase: Phase, texts: Sequence[tuple[Scope, str, bool]], tally: Tally) -> Decision:
+        """Decide about whole texts: one decision for all of them, with the new text of each that changes.
+
+        ``texts`` are (scope, text, whether the text is JSON source).
+        """
+        decision = Decision()
+        for index, (scope, text, json) in enumerate(texts):
+            guard = self._guards[phase, scope]
+            if not text or not guard:
+                continue
+            try:
+                self._inspect_one(guard, index, text, decision, tally, json=json)
+            except PolicyFailedError as failure:
+                return Decision(Outcome.BLOCK, failure.policy)
+        if decision.outcome in (Outcome.BLOCK, Outcome.REPLY):
+            decision.texts.clear()
+        return decision
+
+    def _inspect_one(
+        self, guard: Guard, index: int, text: str, decision: Decision, tally: Tally, *, json: bool
+    ) -> None:
+        view = JsonView() if json else None
+        seen = text if view is None else view.show(text) + view.end()
+        _record(guard.watch, guard.watch.scan(seen) if guard.watch else [], tally, decision)
+        matches = guard.enforce.scan(seen) if guard.enforce else []
+        if not matches:
+            return
+        _record(guard.enforce, matches, tally, decision)
+        for match in matches:
+            policy = guard.enforce.policy(match)
+            if policy.action is Action.BLOCK and decision.outcome is not Outcome.BLOCK:
+                decision.outcome, decision.policy = Outcome.BLOCK, policy
+            elif policy.action is Action.REPLY and decision.outcome not in (Outcome.BLOCK, Outcome.REPLY):
+                decision.outcome, decision.policy = Outcome.REPLY, policy
+        if decision.outcome in (Outcome.ALLOW, Outcome.AUDIT, Outcome.REDACT):
+            decision.outcome = Outcome.REDACT
+            decision.policy = decision.policy or guard.enforce.policy(matches[0])
+            ops = edits(guard.enforce, matches, len(seen))
+            decision.texts[index] = apply(ops if view is None else view.hide(ops), text)
+
+    def open(self, phase: Phase, scope: Scope, tally: Tally, *, json: bool = False) -> Track | None:
+        """A track for one text that will arrive in pieces; None where nothing is looked for."""
+        guard = self._guards[phase, scope]
+        return Track(guard, tally, json=json) if guard else None
+
+
+def _record(scanner: Scanner, matches: list[Match], tally: Tally, decision: Decision) -> None:
+    for match in matches:
+        tally.add(scanner.policy(match), scanner.rule(match).label)
+    if matches and decision.outcome is Outcome.ALLOW:
+        decision.outcome = Outcome.AUDIT
+
+
+class Track:
+    """One text under way (a choice's content, one tool call's arguments). ``feed`` and ``close`` give operations.
+
+    ``blocked`` names the policy that ended it; the operations returned with it stop before the match.
+    """
+
+    __slots__ = ("_enforce", "_view", "_watch", "blocked")
+
+    def __init__(self, guard: Guard, tally: Tally, *, json: bool) -> None:
+        self._enforce = Window(guard.enforce, tally) if guard.enforce else None
+        self._watch = Window(guard.watch, tally) if guard.watch else None
+        self._view = JsonView() if json else None
+        self.blocked: Policy | None = None
+
+    @property
+    def held(self) -> int:
+        """Characters held back."""
+        return self._enforce.held if self._enforce else 0
+
+    def feed(self, text: str) -> list[Op]:
+        """Take the next piece of the text."""
+        return self._run(self._view.show(text) if self._view else text, close=False)
+
+    def close(self) -> list[Op]:
+        """The text has ended: everything held back is decided."""
+        return self._run(self._view.end() if self._view else "", close=True)
+
+    def _run(self, seen: str, *, close: bool) -> list[Op]:
+        if self._watch:
+            _push(self._watch, seen, close=close)
+        if not self._enforce:
+            ops = [Op(len(seen))] if seen else []
+            return self._view.hide(ops) if self._view else ops
+        try:
+            ops = _push(self._enforce, seen, close=close)
+        except PolicyFailedError as failure:
+            self.blocked = failure.policy
+            return []
+        self.blocked = self._enforce.blocked
+        return self._view.hide(ops) if self._view else ops
+
+
+def _push(window: Window, text: str, *, close: bool) -> list[Op]:
+    ops = window.feed(text)
+    return ops + window.close() if close else ops

@@ -1,0 +1,190 @@
+"""Rules: what to look for in a text, and where a match may be under way at its end.
+
+Owns: regular-expression rules, their validators and the sample of text they are run on. Knows nothing of windows,
+policies' actions or traffic. Offsets are in characters of the sample; RE2 works on UTF-8 and is mapped back here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, Protocol
+
+import re2
+
+from extproc.policy.pattern import Bounded, PatternError
+
+Accept = Callable[[str], int]
+"""A validator: how many leading characters of a candidate really are a match. 0: no match begins here; -n: none begins
+in its first n characters either."""
+
+_MAX_MEM: Final = 64 << 20
+_UNANCHORED: Final = re2._re2.RE2.Anchor.UNANCHORED
+
+
+def compile_re2(source: str) -> re2._Regexp:
+    """Compile RE2 syntax with our memory budget.
+
+    Raises:
+        PatternError: RE2 refuses it; the text is RE2's own.
+    """
+    options = re2.Options()
+    options.max_mem = _MAX_MEM
+    options.never_capture = True
+    options.log_errors = False
+    try:
+        return re2._Regexp(source, options)  # not re2.compile: its cache would keep rules of old configurations alive
+    except re2.error as error:
+        text = error.args[0] if error.args else "refused by RE2"
+        raise PatternError(text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text)) from None
+
+
+class Sample:
+    """A text made ready for matching: encoded and case-folded once, whatever the number of rules.
+
+    ``closed`` says that nothing can follow: the end of the sample is the end of the text.
+    """
+
+    __slots__ = ("_byte", "_char", "_folded", "ascii", "closed", "text", "utf8")
+
+    def __init__(self, text: str, *, closed: bool) -> None:
+        self.text = text
+        self.closed = closed
+        self.ascii = text.isascii()
+        self.utf8 = text.encode()
+        self._folded: str | None = None
+        self._char = self._byte = 0
+
+    @property
+    def folded(self) -> str:
+        """The text case-folded and with every white space as a blank, character by character (same length)."""
+        if self._folded is None:
+            self._folded = fold(self.text)
+        return self._folded
+
+    def byte_at(self, char: int) -> int:
+        """Byte offset of a character offset; costs the distance from the last one asked for."""
+        if self.ascii:
+            return char
+        if char < self._char:
+            self._byte -= len(self.text[char : self._char].encode())
+        else:
+            self._byte += len(self.text[self._char : char].encode())
+        self._char = char
+        return self._byte
+
+    def char_at(self, byte: int) -> int:
+        """Character offset of a byte offset; costs the distance from the last one asked for."""
+        if self.ascii:
+            return byte
+        if byte < self._byte:
+            self._char -= len(self.utf8[byte : self._byte].decode())
+        else:
+            self._char += len(self.utf8[self._byte : byte].decode())
+        self._byte = byte
+        return self._char
+
+
+_ASCII_BLANKS: Final = "\t\n\v\f\r"
+_BLANKS: Final = (
+    _ASCII_BLANKS + "\x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
+)
+
+
+def fold(text: str) -> str:
+    """Case-fold and blank white space without changing the length, each character by itself (no context)."""
+    if text.isascii():
+        folded = text.lower()
+    else:
+        folded = text.casefold()
+        if len(folded) != len(text):  # some character folds to several: keep those as they are
+            folded = "".join(_fold_one(char) for char in text)
+    for blank in _ASCII_BLANKS if text.isascii() else _BLANKS:
+        if blank in folded:
+            folded = folded.replace(blank, " ")
+    return folded
+
+
+def _fold_one(char: str) -> str:
+    folded = char.casefold()
+    return folded if len(folded) == 1 else char
+
+
+class Rule(Protocol):
+    """Something to look for. ``label`` names what was found (``{type}`` in replacements), ``width`` bounds a match."""
+
+    label: str
+    width: int
+    replacement: str
+
+    def find(self, sample: Sample, start: int, limit: int) -> tuple[int, int] | None:
+        """The leftmost match that begins in ``start <= s < limit``, as (start, end).
+
+        None: there is none. An empty span ``(at, at)``: none begins before ``at``, which may lie beyond ``limit``.
+        """
+        ...
+
+    def pending(self, sample: Sample, start: int) -> int:
+        """The least ``s >= start`` at which a match may be under way; the length of the sample if none is."""
+        ...
+
+
+class RegexRule:
+    """A regular expression of bounded width, optionally confirmed by a validator."""
+
+    __slots__ = ("_accept", "_match", "_prefix", "label", "pattern", "replacement", "width")
+
+    def __init__(self, label: str, pattern: Bounded, replacement: str, accept: Accept | None = None) -> None:
+        self.label = label
+        self.pattern = pattern
+        self.replacement = replacement
+        self.width = pattern.width
+        self._accept = accept
+        self._match = compile_re2(pattern.source)._regexp.Match
+        self._prefix = compile_re2(f"(?:{pattern.prefix})\\z")._regexp.Match
+
+    def find(self, sample: Sample, start: int, limit: int) -> tuple[int, int] | None:
+        """See ``Rule.find``. A candidate the validator refuses is passed over."""
+        size = len(sample.utf8)
+        while start < limit:
+            begin, end = self._match(_UNANCHORED, sample.utf8, sample.byte_at(start), size)[0]
+            if begin < 0:
+                return None
+            first = sample.char_at(begin)
+            if first >= limit:
+                return None
+            last = sample.char_at(end)
+            if self._accept is None:
+                return first, last
+            taken = self._accept(sample.text[first:last])
+            if taken > 0:
+                return first, first + taken
+            start = first + max(1, -taken)
+        return start, start
+
+    def pending(self, sample: Sample, start: int) -> int:
+        """See ``Rule.pending``."""
+        return _pending(self._prefix, sample, start)
+
+
+def _pending(prefix: Callable[..., list[tuple[int, int]]], sample: Sample, start: int) -> int:
+    begin = prefix(_UNANCHORED, sample.utf8, sample.byte_at(start), len(sample.utf8))[0][0]
+    return len(sample.text) if begin < 0 else sample.char_at(begin)
+
+
+class RegexBundle:
+    """All regular expressions of a scanner as one: is there any match at all, and where may one be under way."""
+
+    __slots__ = ("_any", "_prefix")
+
+    def __init__(self, pattern: Bounded) -> None:
+        self._any = compile_re2(pattern.source)._regexp.Match
+        self._prefix = compile_re2(f"(?:{pattern.prefix})\\z")._regexp.Match
+
+    def any_from(self, sample: Sample, start: int) -> bool:
+        """Whether at least one of the expressions matches at or after ``start``."""
+        found: int = self._any(_UNANCHORED, sample.utf8, sample.byte_at(start), len(sample.utf8))[0][0]
+        return found >= 0
+
+    def pending(self, sample: Sample, start: int) -> int:
+        """The least place at or after ``start`` where one of them may be under way."""
+        return _pending(self._prefix, sample, start)

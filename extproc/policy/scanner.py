@@ -1,0 +1,151 @@
+"""A scanner: the rules of several policies, compiled together for one phase and scope.
+
+Owns: the common prefilter, the order of matches and what overlapping matches mean. The meaning of redacting a text is
+fixed here, in ``scan``: each rule's matches are found leftmost first without overlaps; matches of different rules that
+overlap form a cluster, which is replaced as a whole by the replacement of its first match (leftmost, then longest, then
+the rule listed first).
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import NamedTuple
+
+from extproc.policy.api import Action, OnError, Policy
+from extproc.policy.pattern import union
+from extproc.policy.rules import RegexBundle, RegexRule, Rule, Sample
+
+
+class Match(NamedTuple):
+    """Characters ``start`` to ``end`` of a text, found by the rule with this ``order`` in the scanner."""
+
+    start: int
+    end: int
+    order: int
+
+
+class Op(NamedTuple):
+    """What becomes of the next ``length`` characters: kept (``text`` is None) or replaced by ``text``."""
+
+    length: int
+    text: str | None = None
+
+
+class Scanner:
+    """Immutable; shared by all exchanges. ``entries`` are (policy, rule) in order of precedence."""
+
+    __slots__ = ("_bundle", "_others", "_regexes", "entries")
+
+    def __init__(self, entries: tuple[tuple[Policy, Rule], ...]) -> None:
+        self.entries = entries
+        self._regexes = [index for index, (_, rule) in enumerate(entries) if isinstance(rule, RegexRule)]
+        self._others = [index for index, (_, rule) in enumerate(entries) if not isinstance(rule, RegexRule)]
+        patterns = [rule.pattern for _, rule in entries if isinstance(rule, RegexRule)]
+        self._bundle = RegexBundle(union(patterns)) if patterns else None
+
+    def __bool__(self) -> bool:
+        return bool(self.entries)
+
+    def policy(self, match: Match) -> Policy:
+        """The policy a match belongs to."""
+        return self.entries[match.order][0]
+
+    def rule(self, match: Match) -> Rule:
+        """The rule a match belongs to."""
+        return self.entries[match.order][1]
+
+    def pending(self, sample: Sample, start: int) -> int:
+        """The least place at or after ``start`` where a match of any rule may be under way."""
+        least = self._bundle.pending(sample, start) if self._bundle else len(sample.text)
+        for index in self._others:
+            least = min(least, self.entries[index][1].pending(sample, start))
+        return least
+
+    def matches(self, sample: Sample, cursors: list[int], limit: int) -> list[Match]:
+        """All matches that begin before ``limit``, each rule from its own cursor on; moves the cursors.
+
+        Every match that begins before ``limit`` must already be decided by the sample (see ``pending``).
+        """
+        found: list[Match] = []
+        active = self._others
+        start = min((cursors[index] for index in self._regexes), default=limit)
+        if self._bundle and start < limit and self._bundle.any_from(sample, start):
+            active = [*self._others, *self._regexes]
+        else:
+            for index in self._regexes:
+                cursors[index] = max(cursors[index], limit)
+        for index in active:
+            cursors[index] = self._run(index, sample, cursors[index], limit, found)
+        found.sort(key=lambda match: (match.start, -match.end, match.order))
+        return found
+
+    def _run(self, order: int, sample: Sample, cursor: int, limit: int, found: list[Match]) -> int:
+        policy, rule = self.entries[order]
+        while cursor < limit:
+            try:
+                span = rule.find(sample, cursor, limit)
+            except Exception:  # a rule that fails must not pass for "nothing found"
+                if policy.on_error is OnError.ALLOW or not policy.enforced:
+                    return sys.maxsize  # it looks at no more of this text, however the text was cut
+                raise PolicyFailedError(policy) from None
+            if span is None:
+                return limit
+            if span[0] < span[1]:
+                found.append(Match(span[0], span[1], order))
+            cursor = span[1]
+        return cursor
+
+    def scan(self, text: str) -> list[Match]:
+        """All matches in a whole text, in order."""
+        sample = Sample(text, closed=True)
+        return self.matches(sample, [0] * len(self.entries), len(text))
+
+
+class PolicyFailedError(Exception):
+    """A policy with ``on_error: block`` failed; ``policy`` is the one."""
+
+    def __init__(self, policy: Policy) -> None:
+        super().__init__("a policy failed")
+        self.policy = policy
+
+
+def edits(scanner: Scanner, matches: list[Match], length: int) -> list[Op]:
+    """The operations that redact a whole text of ``length`` characters."""
+    ops: list[Op] = []
+    cursor = lay(scanner, matches, 0, ops)
+    if cursor < length:
+        ops.append(Op(length - cursor))
+    return ops
+
+
+def lay(scanner: Scanner, matches: list[Match], cursor: int, ops: list[Op]) -> int:
+    """Turn sorted matches into operations from ``cursor`` on; returns where the last cluster ends."""
+    for match in matches:
+        if match.start >= cursor:
+            if match.start > cursor:
+                ops.append(Op(match.start - cursor))
+            ops.append(Op(match.end - match.start, scanner.rule(match).replacement))
+            cursor = match.end
+        elif match.end > cursor:  # grows the cluster
+            ops.append(Op(match.end - cursor, ""))
+            cursor = match.end
+    return cursor
+
+
+def apply(ops: list[Op], text: str) -> str:
+    """Run operations that cover exactly this text."""
+    parts: list[str] = []
+    at = 0
+    for op in ops:
+        parts.append(text[at : at + op.length] if op.text is None else op.text)
+        at += op.length
+    return "".join(parts)
+
+
+def blocking(scanner: Scanner, matches: list[Match]) -> int:
+    """Index of the first match of an enforced blocking policy, or -1."""
+    for index, match in enumerate(matches):
+        policy = scanner.policy(match)
+        if policy.enforced and policy.action in (Action.BLOCK, Action.REPLY):
+            return index
+    return -1

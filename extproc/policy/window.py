@@ -1,0 +1,85 @@
+"""The streaming window: redact a text that arrives in pieces exactly as if it had come whole.
+
+Theory of operation. The window keeps the tail of one text. After each piece it asks the scanner for ``limit``, the least
+place where a match may still be under way; every match that begins before it is decided by what has arrived, and every
+character before it either belongs to such a match or to none. So characters up to ``limit`` (or up to the end of a match
+that reaches beyond it) are given out as operations, in order and exactly once; the rest is held back. One character of
+what was given out stays as left context for word boundaries. Nothing is ever given out because time has passed.
+
+Three cursors, all absolute:
+``_decided``  no undecided match begins before it; the next search for one starts here;
+``_emitted``  operations cover the text up to here; ahead of ``_decided`` while a cluster of matches is open;
+``_cursors``  for each rule, where its next match may begin (matches of one rule do not overlap).
+"""
+
+from __future__ import annotations
+
+from extproc.policy.api import Policy, Tally
+from extproc.policy.rules import Sample
+from extproc.policy.scanner import Op, Scanner, blocking, lay
+
+_CONTEXT = 1
+
+
+class Window:
+    """One text under way. ``feed`` pieces, then ``close``; the operations returned cover the text exactly once.
+
+    ``blocked`` is the policy that ended it: operations then stop where its match begins, and nothing may follow.
+    """
+
+    __slots__ = ("_base", "_buffer", "_cursors", "_decided", "_emitted", "_scanner", "_tally", "blocked")
+
+    def __init__(self, scanner: Scanner, tally: Tally) -> None:
+        self._scanner = scanner
+        self._tally = tally
+        self._buffer = ""
+        self._base = self._decided = self._emitted = 0
+        self._cursors = [0] * len(scanner.entries)
+        self.blocked: Policy | None = None
+
+    @property
+    def held(self) -> int:
+        """Characters that have arrived and are not yet covered by operations."""
+        return self._base + len(self._buffer) - self._emitted
+
+    def feed(self, text: str) -> list[Op]:
+        """Take the next piece; returns the operations that are decided now."""
+        if not text or self.blocked:
+            return []
+        self._buffer += text
+        sample = Sample(self._buffer, closed=False)
+        return self._advance(sample, self._scanner.pending(sample, self._decided - self._base))
+
+    def close(self) -> list[Op]:
+        """The text has ended; returns the operations for all that was held back."""
+        if self.blocked or not self._buffer:
+            return []
+        sample = Sample(self._buffer, closed=True)
+        return self._advance(sample, len(self._buffer))
+
+    def _advance(self, sample: Sample, limit: int) -> list[Op]:
+        base = self._base
+        cursors = [cursor - base for cursor in self._cursors]
+        matches = self._scanner.matches(sample, cursors, limit)
+        ops: list[Op] = []
+        stop = blocking(self._scanner, matches)
+        for match in matches if stop < 0 else matches[: stop + 1]:
+            self._tally.add(self._scanner.policy(match), self._scanner.rule(match).label)
+        done = lay(self._scanner, matches if stop < 0 else matches[:stop], self._emitted - base, ops)
+        if stop >= 0:
+            limit = matches[stop].start
+            self.blocked = self._scanner.policy(matches[stop])
+        if limit > done:
+            ops.append(Op(limit - done))
+            done = limit
+        self._emitted = base + done
+        self._decided = base + limit
+        self._cursors = [cursor + base for cursor in cursors]
+        self._trim(limit)
+        return ops
+
+    def _trim(self, limit: int) -> None:
+        cut = limit - _CONTEXT
+        if cut > 0:
+            self._buffer = self._buffer[cut:]
+            self._base += cut

@@ -1,0 +1,353 @@
+"""The runtime: everything a configuration says, compiled once. Immutable; an exchange keeps the one it started with."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import SplitResult, urlsplit
+
+import pydantic
+
+from extproc.config.load import Loaded, shipped
+from extproc.config.model import Config, ModelGroup, Provider
+from extproc.config.references import UnresolvedError, is_reference, resolve
+from extproc.config.source import Keys
+from extproc.errors import ConfigError, Problem
+from extproc.formats.openai_chat import OpenAIChat
+from extproc.policy.api import Policy
+from extproc.policy.chain import Chain
+from extproc.policy.kinds import AnyPolicy
+from extproc.policy.kinds.base import Context
+from extproc.policy.pattern import PatternError
+from extproc.providers.known import KNOWN, Known
+
+_SLUG: Final = re.compile(r"[^a-z0-9]+")
+_ANY_POLICY: Final[pydantic.TypeAdapter[AnyPolicy]] = pydantic.TypeAdapter(AnyPolicy)
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """One provider with one model: where an attempt goes and how it authenticates.
+
+    ``model`` None keeps the name the client asked for, without ``strip`` at its front. ``keys`` are used in turn;
+    empty: none is sent. ``client_key``: the client's own key goes through.
+    """
+
+    name: str
+    provider: str
+    host: str
+    port: int
+    tls: bool
+    path: str
+    auth_header: str
+    auth_prefix: str
+    keys: tuple[str, ...] = field(repr=False)
+    client_key: bool
+    model: str | None
+    strip: str
+    _turns: Iterator[int] = field(default_factory=itertools.count, repr=False, compare=False)
+
+    @property
+    def id(self) -> str:
+        """Name and place: a backend that moved to another host is another one, also while a reload is under way."""
+        place = f"{self.provider} {self.tls} {self.host} {self.port} {self.path} {self.model} {self.strip}"
+        return f"{self.name}@{zlib.crc32(place.encode()):08x}"
+
+    def key(self) -> str | None:
+        """The key for the next attempt."""
+        return self.keys[next(self._turns) % len(self.keys)] if self.keys else None
+
+    def upstream_model(self, asked: str) -> str:
+        """The name this backend knows a model by."""
+        return self.model if self.model is not None else asked.removeprefix(self.strip)
+
+    @property
+    def authority(self) -> str:
+        """Host, and port where it is not the scheme's own."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == (443 if self.tls else 80) else f"{host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A public model name or glob, and the backends behind it in order of failover."""
+
+    name: str
+    slug: str
+    backends: tuple[Backend, ...]
+    weights: tuple[int, ...] | None
+    timeout: float
+    first_byte_timeout: float
+    idle_timeout: float
+
+    @property
+    def renames(self) -> bool:
+        """Whether an attempt may have to change the model's name in the body."""
+        return any(backend.model is not None or backend.strip for backend in self.backends)
+
+    @property
+    def client_key(self) -> bool:
+        """Whether the client's own key goes to the (one) provider behind this group."""
+        return any(backend.client_key for backend in self.backends)
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """A compiled configuration, and what it was compiled from."""
+
+    config: Config
+    loaded: Loaded = field(repr=False)
+    packs: Path | None
+    generation: int
+    chain: Chain
+    groups: tuple[Group, ...]
+    backends: Mapping[str, Backend]
+    former: Mapping[str, Backend]
+    format: OpenAIChat
+    armed: str
+    pass_headers: frozenset[str]
+
+    def group(self, model: str) -> Group | None:
+        """What serves a model: its own name, else the glob with the longest literal prefix."""
+        for group in self.groups:  # sorted: names first, then globs from long to short
+            if group.name == model or (group.name.endswith("*") and model.startswith(group.name[:-1])):
+                return group
+        return None
+
+    def with_config(self, config: Config) -> Runtime:
+        """The same with other settings that nothing was compiled from (addresses, ports)."""
+        return replace(self, config=config)
+
+    def backend(self, id_: str) -> Backend | None:
+        """A backend by its id, also one that the configuration before this had."""
+        return self.backends.get(id_) or self.former.get(id_)
+
+    def models(self) -> list[str]:
+        """Public names that are not globs."""
+        return [group.name for group in self.groups if not group.name.endswith("*")]
+
+
+_PASS: Final = frozenset({
+    ":method", ":path", ":authority", ":scheme", "accept", "content-length", "content-type", "idempotency-key",
+    "openai-beta", "x-client-request-id", "x-request-id", "traceparent", "tracestate",
+})  # fmt: skip
+"""Request headers that may reach a provider; nothing in them describes the client or its network."""
+
+
+def compile_runtime(
+    loaded: Loaded, generation: int = 1, packs: Path | None = None, before: Runtime | None = None
+) -> Runtime:
+    """Compile a configuration. Requests that were decided under ``before`` still find its backends.
+
+    Raises:
+        ConfigError: it cannot work; with every problem found.
+    """
+    problems: list[Problem] = []
+    policies = _policies(loaded, packs, problems)
+    groups = _groups(loaded, problems)
+    if problems:
+        raise ConfigError(problems)
+    chain = Chain(policies)
+    return Runtime(
+        config=loaded.config,
+        loaded=loaded,
+        packs=packs,
+        generation=generation,
+        chain=chain,
+        groups=groups,
+        backends={backend.id: backend for group in groups for backend in group.backends},
+        former=before.backends if before else {},
+        format=OpenAIChat(),
+        armed=",".join(chain.armed()),
+        pass_headers=_PASS | set(loaded.config.gateway.pass_headers),
+    )
+
+
+# policies
+
+
+def _policies(loaded: Loaded, packs: Path | None, problems: list[Problem]) -> list[Policy]:
+    config = loaded.config
+    known = {
+        **{name: _ANY_POLICY.validate_python(each) for name, each in shipped()["policies"].items()},
+        **config.policies,
+    }
+    sets: dict[str, list[str]] = {**shipped()["sets"], **config.sets}
+    if config.attach is not None:
+        wanted: list[tuple[str, Keys]] = [
+            (name, ("attach", index)) for index, line in enumerate(config.attach) for name in line.use
+        ]
+    elif config.policies:
+        wanted = [(name, ("policies", name)) for name in config.policies]
+    else:
+        wanted = [("recommended", ())]
+    chosen: dict[str, None] = {}
+    for name, keys in wanted:
+        try:
+            chosen.update(dict.fromkeys(_expand(name, known, sets, ())))
+        except ConfigError as error:
+            problems.append(loaded.problem(keys, str(error.problems[0].message)))
+    context = Context(loaded.folder, packs, config.redaction)
+    compiled = []
+    for name in chosen:
+        try:
+            compiled.append(known[name].compile(name, context))
+        except (PatternError, UnresolvedError) as error:
+            problems.append(loaded.problem(("policies", name), str(error)))
+        except ConfigError as error:
+            problems += [loaded.problem(("policies", name), str(each)) for each in error.problems]
+    return compiled
+
+
+def _expand(
+    name: str, known: Mapping[str, AnyPolicy], sets: Mapping[str, list[str]], above: tuple[str, ...]
+) -> list[str]:
+    if name in above:
+        raise ConfigError(f"the set '{name}' contains itself")
+    if name in known:
+        return [name]
+    if name not in sets:
+        raise ConfigError(f"there is no policy or set '{name}'; known: {', '.join(sorted([*known, *sets]))}")
+    return [each for member in sets[name] for each in _expand(member, known, sets, (*above, name))]
+
+
+# models and backends
+
+
+def _groups(loaded: Loaded, problems: list[Problem]) -> tuple[Group, ...]:
+    config = loaded.config
+    if not config.providers:
+        problems.append(Problem(_NO_PROVIDERS))
+        return ()
+    models = config.models or _default_models(config)
+    compiled: list[Group] = []
+    for name, group in sorted(models.items(), key=_precedence):
+        keys = ("models", name)
+        backends = []
+        for each in group.backends:
+            try:
+                backends.append(_backend(loaded, each.use, name))
+            except UnresolvedError as error:
+                provider = each.use.partition("/")[0]
+                problems.append(loaded.problem(("providers", provider, "keys"), str(error)))
+            except ConfigError as error:
+                problems.append(loaded.problem(keys, error.problems[0].message))
+        if any(each.client_key for each in backends) and len({each.provider for each in backends}) > 1:
+            problems.append(
+                loaded.problem(
+                    keys, "a client's own key may only go to one provider: use one with `keys: client` alone"
+                )
+            )
+        compiled.append(
+            Group(
+                name=name,
+                slug=_slug(name),
+                backends=tuple(backends),
+                weights=tuple(each.weight for each in group.backends) if group.weighted else None,
+                timeout=group.timeout,
+                first_byte_timeout=group.first_byte_timeout,
+                idle_timeout=group.idle_timeout,
+            )
+        )
+    return tuple(compiled)
+
+
+_NO_PROVIDERS: Final = (
+    "no providers: set one of "
+    + ", ".join(known.variable for known in KNOWN.values() if known.variable)
+    + ", write a configuration file, or try `extproc demo`"
+)
+
+
+def _slug(name: str) -> str:
+    """A name for routes and clusters that stays the same from one configuration to the next."""
+    return f"{_SLUG.sub('-', name.lower()).strip('-') or 'any'}-{zlib.crc32(name.encode()):08x}"
+
+
+def _precedence(item: tuple[str, ModelGroup]) -> tuple[bool, int, str]:
+    name = item[0]
+    return name.endswith("*"), -len(name), name
+
+
+def _default_models(config: Config) -> dict[str, ModelGroup]:
+    """Without ``models``: every provider's usual names, ``provider/anything``, and all names where there is one provider."""
+    models: dict[str, str] = {}
+    for name, provider in config.providers.items():
+        known = KNOWN.get(provider.type or name)
+        for glob in (*(known.models if known else ()), f"{name}/*"):
+            models.setdefault(glob, name)
+    if len(config.providers) == 1:
+        models["*"] = next(iter(config.providers))
+    return {glob: ModelGroup.model_validate({"backends": [name]}) for glob, name in models.items()}
+
+
+def _backend(loaded: Loaded, use: str, public: str) -> Backend:
+    name, slash, model = use.partition("/")
+    provider = loaded.config.providers.get(name)
+    if provider is None:
+        known = ", ".join(sorted(loaded.config.providers))
+        raise ConfigError(f"there is no provider '{name}'; known: {known}")
+    if slash and not model:
+        raise ConfigError(f"'{use}' names no model")
+    kind = KNOWN.get(provider.type or name) or Known("")
+    url, port = _url(name, provider.base_url or kind.base_url)
+    if not url.hostname or url.query or url.fragment or url.username:
+        raise ConfigError(f"the base_url of '{name}' needs a host, and no user, query or fragment")
+    keys, client_key = _keys(loaded, name, provider, kind)
+    tls = url.scheme == "https"
+    strip = f"{name}/" if not slash and public.startswith(f"{name}/") else ""
+    return Backend(
+        name=use if slash or not strip else f"{use}/*",
+        provider=name,
+        host=url.hostname,
+        port=port or (443 if tls else 80),
+        tls=tls,
+        path=url.path.rstrip("/") + (provider.path or "/chat/completions"),
+        auth_header=kind.auth_header,
+        auth_prefix=kind.auth_prefix,
+        keys=keys,
+        client_key=client_key,
+        model=model if slash else None,
+        strip=strip,
+    )
+
+
+def _url(name: str, text: str) -> tuple[SplitResult, int | None]:
+    try:
+        url = urlsplit(text)
+        return url, url.port
+    except ValueError as error:
+        raise ConfigError(f"the base_url of '{name}' is not a URL: {error}") from None
+
+
+def _keys(loaded: Loaded, name: str, provider: Provider, kind: Known) -> tuple[tuple[str, ...], bool]:
+    named = provider.keys
+    if named is None:
+        if not kind.variable:
+            return (), False
+        named = [f"env:{kind.variable}"]
+    if named == ["none"]:
+        return (), False
+    if named == ["client"]:
+        return (), True
+    values = []
+    for each in named:
+        if not is_reference(each):
+            raise ConfigError(
+                f"provider '{name}': a key must be a reference (env:NAME or file:PATH), not the key itself"
+            )
+        value = resolve(each, loaded.environment, loaded.folder)
+        if not value.isascii() or not value.isprintable() or " " in value:
+            raise UnresolvedError(f"what {each} holds does not look like a key")
+        values.append(value)
+    return tuple(values), False
+
+
+def effective(loaded: Loaded) -> dict[str, Any]:
+    """The configuration in force, defaults included, for people to read. Keys are references and stay so."""
+    return loaded.config.model_dump(mode="json", exclude_none=True)

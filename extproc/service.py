@@ -1,0 +1,178 @@
+"""The service: one exchange per gRPC stream, bytes to bytes. What every transport calls, whatever its loop looks like.
+
+Owns: the choice of the exchange by the calling filter, the record of its end, and the one place where any exception
+becomes a failed stream. A stream that fails closes with an error, never cleanly: to Envoy a clean end means "pass
+everything on".
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from extproc import wire
+from extproc.budget import Budget
+from extproc.errors import ProtocolError
+from extproc.events import Close, Effect
+from extproc.exchange.router import RouterExchange
+from extproc.exchange.upstream import UpstreamExchange
+from extproc.metrics import Counters
+from extproc.operations import Operation
+from extproc.runtime import Runtime
+from extproc.telemetry import Log, Record
+
+FILTER = "x-llm-filter"
+"""gRPC metadata that names the calling filter: ``router`` or ``upstream``."""
+
+
+class StreamFailed(Exception):
+    """The gRPC stream must end with an error. The text is constant: it reaches Envoy's logs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What one message led to: messages to send, and whether the stream is then closed cleanly."""
+
+    messages: list[bytes]
+    close: bool = False
+
+
+class Session:
+    """One gRPC stream."""
+
+    __slots__ = ("_ended", "_exchange", "_service")
+
+    def __init__(self, exchange: RouterExchange | UpstreamExchange, service: Service) -> None:
+        self._exchange = exchange
+        self._service = service
+        self._ended = False
+
+    def message(self, data: bytes) -> Turn:
+        """Take one ProcessingRequest.
+
+        Raises:
+            StreamFailed: nothing more can be said; the stream must end with an error.
+        """
+        try:
+            effects = self._exchange.receive(wire.decode(data))
+            return _turn(effects)
+        except ProtocolError as error:
+            self._service.fault("protocol", "Envoy broke the order of the protocol", what=str(error))
+            raise StreamFailed("llm-extproc: protocol error") from None
+        except Exception as error:
+            self._service.fault("internal", "an exchange failed and was closed", where=_where(error))
+            raise StreamFailed("llm-extproc: internal error") from None
+
+    @property
+    def answered(self) -> bool:
+        """Whether the last message that matters has been answered."""
+        return self._exchange.answered
+
+    @property
+    def held(self) -> int:
+        """Bytes of the answer held back or collected."""
+        return self._exchange.held if isinstance(self._exchange, RouterExchange) else 0
+
+    @property
+    def due(self) -> float | None:
+        """When ``tick`` is to be called, in the service's clock; None for never."""
+        return self._exchange.due if isinstance(self._exchange, RouterExchange) else None
+
+    def tick(self) -> Turn:
+        """Time has passed: what is to be said now, unasked.
+
+        Raises:
+            StreamFailed: as ``message``.
+        """
+        try:
+            return _turn(self._exchange.tick() if isinstance(self._exchange, RouterExchange) else [])
+        except Exception as error:
+            self._service.fault("internal", "an exchange failed and was closed", where=_where(error))
+            raise StreamFailed("llm-extproc: internal error") from None
+
+    def end(self) -> None:
+        """The stream is over, however it ended. May be called more than once."""
+        if not self._ended:
+            self._ended = True
+            self._service.over(self, self._exchange.finish() if isinstance(self._exchange, RouterExchange) else None)
+
+
+def _turn(effects: list[Effect]) -> Turn:
+    close = bool(effects) and isinstance(effects[-1], Close)
+    return Turn([wire.encode(effect) for effect in (effects[:-1] if close else effects)], close)
+
+
+class Service:
+    """Opens sessions on the runtime that is current at that moment, and knows all that are open."""
+
+    def __init__(self, runtime: Callable[[], Runtime], log: Log, counters: Counters | None = None) -> None:
+        self._runtime = runtime
+        self._log = log
+        self._counters = counters or Counters()
+        self._open: dict[Session, Callable[[Session], None]] = {}
+        self._budget = Budget(sys.maxsize)
+
+    def open(self, filter_name: str, wake: Callable[[Session], None] = lambda session: None) -> Session:
+        """The session for a filter. ``wake`` is called when its ``tick`` is due.
+
+        Raises:
+            StreamFailed: no such filter.
+        """
+        if filter_name == "router":
+            runtime = self._runtime()
+            self._budget.limit = runtime.config.processor.max_in_flight
+            session = Session(RouterExchange(runtime, self._budget), self)
+        elif filter_name == "upstream":
+            session = Session(UpstreamExchange(self._runtime()), self)
+        else:
+            raise StreamFailed("llm-extproc: unknown filter")
+        self._open[session] = wake
+        return session
+
+    def over(self, session: Session, record: Record | None) -> None:
+        """A session has ended."""
+        self._open.pop(session, None)
+        if record and record.operation != Operation.HEALTH:  # asked every few seconds, and says nothing
+            self._counters.exchange(record)
+            self._log.exchange(record)
+
+    def fault(self, kind: str, message: str, **details: str) -> None:
+        """Something failed that must not."""
+        self._counters.add("extproc_faults", kind)
+        self._log.notice(f"{kind}-error", message, **details)
+
+    @property
+    def open_count(self) -> int:
+        """Sessions under way."""
+        return len(self._open)
+
+    @property
+    def held(self) -> int:
+        """Bytes held by all sessions."""
+        return self._budget.used
+
+    def wake(self, now: float) -> None:
+        """Wake every session that is due."""
+        for session, wake in list(self._open.items()):
+            due = session.due
+            if due is not None and due <= now:
+                wake(session)
+
+    async def tick_forever(self, every: float = 0.25) -> None:
+        """Wake sessions as they become due, until cancelled."""
+        while True:
+            await asyncio.sleep(every)
+            self.wake(time.perf_counter())
+
+
+def _where(error: Exception) -> str:
+    """Type and place of an exception, without its text: that may hold content."""
+    frames = traceback.extract_tb(sys.exc_info()[2])
+    last = frames[-1] if frames else None
+    return (
+        f"{type(error).__name__} at {last.filename.rpartition('/')[2]}:{last.lineno}" if last else type(error).__name__
+    )

@@ -1,0 +1,1 @@
+"""Transports: how gRPC streams reach the service. Each offers the same interface, ``base.Transport``."""

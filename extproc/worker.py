@@ -1,0 +1,133 @@
+"""A worker process: one transport on one address, told what to do by its supervisor. ``python -m extproc.worker FD``.
+
+Its watchdog stands outside the event loop: a timer in C that the loop has to set back. A loop that stalls, whether in our
+code or in a library, lets it expire; it writes where every thread stood and ends the process, and Envoy fails closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import faulthandler
+import socket
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+from extproc.config.load import Loaded
+from extproc.config.model import Config
+from extproc.config.source import Source
+from extproc.control import Channel
+from extproc.envoy.process import die_with_parent
+from extproc.errors import ConfigError, StartupError
+from extproc.gateway import transport_for
+from extproc.loop import run
+from extproc.metrics import Counters
+from extproc.runtime import Runtime, compile_runtime
+from extproc.service import Service
+from extproc.telemetry import Log
+
+BEAT: Final = 0.25
+"""Seconds between signs of life."""
+
+
+class Worker:
+    """The worker's side of the channel."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self._counters = Counters()
+        self._runtime: Runtime | None = None
+        self._next: Runtime | None = None
+        self._log: Log | None = None
+        self._stall = 2.0
+
+    async def main(self) -> int:
+        """Serve until told to stop; returns the exit status."""
+        first = await self._channel.receive()
+        if first is None:
+            return 1
+        try:
+            runtime = self._runtime = _compiled(first)
+            log = self._log = Log(first["log"])
+            log.quiet = first["quiet"]
+            service = Service(self._current, log, self._counters)
+            transport = transport_for(runtime, service, first["address"])
+            await transport.start()
+        except (ConfigError, StartupError) as error:
+            self._channel.send(failed=str(error))
+            return 1
+        self._stall = runtime.config.processor.stall_timeout
+        self._channel.send(ready=runtime.generation)
+        async with asyncio.TaskGroup() as tasks:
+            beat = tasks.create_task(self._beat(service))
+            tick = tasks.create_task(service.tick_forever())
+            grace = await self._obey()
+            await transport.stop(grace)
+            beat.cancel()
+            tick.cancel()
+        faulthandler.cancel_dump_traceback_later()
+        self._report(service)
+        self._channel.close()
+        return 0
+
+    def _current(self) -> Runtime:
+        if self._runtime is None:
+            raise RuntimeError("no configuration yet")
+        return self._runtime
+
+    async def _obey(self) -> float:
+        """Take orders until the last one; returns the grace for open exchanges."""
+        while (message := await self._channel.receive()) is not None:
+            if message.get("op") == "stop":
+                return float(message["grace"])
+            if message.get("op") == "speak" and self._log:
+                self._log.quiet = False
+            if message.get("op") in ("prepare", "reload"):
+                self._take(message)
+        return 0.0
+
+    def _take(self, message: dict[str, Any]) -> None:
+        """A new configuration in two steps: know its backends, for attempts that others decide; then decide by it."""
+        before = self._current()
+        generation = message["generation"]
+        try:
+            if self._next is None or self._next.generation != generation:
+                self._next = _compiled(message, before)
+        except ConfigError as error:
+            self._channel.send(refused=generation, why=str(error))
+            return
+        if message["op"] == "prepare":
+            self._runtime = replace(before, former={**before.former, **self._next.backends})
+            self._channel.send(prepared=generation)
+        else:
+            self._runtime, self._next = self._next, None
+            self._channel.send(reloaded=generation)
+
+    async def _beat(self, service: Service) -> None:
+        while True:
+            faulthandler.dump_traceback_later(self._stall, exit=True)
+            self._report(service)
+            await asyncio.sleep(BEAT)
+
+    def _report(self, service: Service) -> None:
+        gauges = {"extproc_open_exchanges": service.open_count, "extproc_held_bytes": service.held}
+        self._channel.send(alive=self._counters.snapshot(), gauges=gauges)
+
+
+def _compiled(message: dict[str, Any], before: Runtime | None = None) -> Runtime:
+    config = Config.model_validate(message["config"])
+    loaded = Loaded(config, Source(), message["environment"], Path(message["folder"]))
+    packs = Path(message["packs"]) if message["packs"] else None
+    return compile_runtime(loaded, message["generation"], packs, before)
+
+
+async def _main(descriptor: int) -> int:
+    end = socket.socket(fileno=descriptor)
+    end.setblocking(False)
+    return await Worker(await Channel.over(end)).main()
+
+
+if __name__ == "__main__":
+    die_with_parent()
+    sys.exit(run(_main(int(sys.argv[1]))))

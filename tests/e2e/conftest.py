@@ -1,0 +1,135 @@
+"""Fakes, gateways and one ``Case`` a test: its own request id, by which fakes are scripted and logs are searched."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.authority import Authority
+from tests.e2e.gateway import Running
+from tests.e2e.harness import KEYS, MAX_BODY, Case, Start, config
+from tests.e2e.upstream import Upstream
+
+os.environ.setdefault(
+    "GRPC_ENABLE_FORK_SUPPORT", "0"
+)  # as the product does: we fork Envoy, its handlers would break that
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.envoy)
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture(scope="session")
+def upstreams(authority: Authority) -> Iterator[dict[str, Upstream]]:
+    found = {
+        "a": Upstream("a"),
+        "b": Upstream("b"),
+        "tls_a": Upstream("tls_a", authority.context("localhost")),
+        "tls_b": Upstream("tls_b", authority.context("127.0.0.1")),
+    }
+    for name, each in found.items():
+        each.foreign_keys = (KEYS["KEY_B" if name.endswith("a") else "KEY_A"],)
+    yield found
+    for each in found.values():
+        each.stop()
+
+
+@pytest.fixture(scope="session")
+def start(
+    upstreams: dict[str, Upstream], authority: Authority, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Start]:
+    """Starts gateways; changes are laid over the usual configuration."""
+    started: list[Running] = []
+
+    def begin(name: str, **changes: Any) -> Running:
+        folder = tmp_path_factory.mktemp(name)
+        running = Running(config(upstreams, authority.pem, **changes), folder, KEYS)
+        started.append(running)
+        return running
+
+    yield begin
+    for each in started:
+        each.stop()
+
+
+@pytest.fixture(scope="session")
+def main(start: Start) -> Running:
+    """Five policies."""
+    return start("main")
+
+
+@pytest.fixture(scope="session")
+def unguarded(start: Start) -> Running:
+    """No policy: the lane where bytes pass and are only counted. And CORS."""
+    cors = {"origins": ["https://app.example"], "private_network": True}
+    return start("unguarded", policies={}, attach=[], gateway={
+        "port": 0, "plain_port": 0, "max_body": MAX_BODY, "cors": cors, "pass_headers": ["x-extra"],
+    })  # fmt: skip
+
+
+@pytest.fixture(params=["tls", "plain"])
+def over(request: pytest.FixtureRequest) -> str:
+    """How clients connect."""
+    return str(request.param)
+
+
+def _case(gateway: Running, upstreams: dict[str, Upstream], over: str) -> Iterator[Case]:
+    before = {name: len(each.violations) for name, each in upstreams.items()}
+    case = Case(gateway, upstreams, tls=over == "tls")
+    yield case
+    case.close()
+    found = [line for name, each in upstreams.items() for line in each.violations[before[name] :]]
+    assert not found, f"a provider was told what it must not know: {found}"
+    assert "Traceback" not in gateway.errors()
+    broken = [line for line in gateway.lines() if line["event"] == "internal-error"]
+    assert not broken, f"the processor failed: {broken}"
+
+
+@pytest.fixture
+def case(main: Running, upstreams: dict[str, Upstream], over: str) -> Iterator[Case]:
+    """The guarded gateway, over TLS and over the plain port."""
+    yield from _case(main, upstreams, over)
+
+
+@pytest.fixture
+def tls_case(main: Running, upstreams: dict[str, Upstream]) -> Iterator[Case]:
+    """The guarded gateway over TLS alone."""
+    yield from _case(main, upstreams, "tls")
+
+
+@pytest.fixture
+def plain_case(main: Running, upstreams: dict[str, Upstream]) -> Iterator[Case]:
+    """The guarded gateway over the plain port alone."""
+    yield from _case(main, upstreams, "plain")
+
+
+@pytest.fixture
+def free_case(unguarded: Running, upstreams: dict[str, Upstream], over: str) -> Iterator[Case]:
+    """The gateway without policies."""
+    yield from _case(unguarded, upstreams, over)
+
+
+@pytest.fixture(scope="session")
+def recordings() -> list[dict[str, Any]]:
+    """Recorded exchanges of OpenAI chat completions."""
+    root = Path(os.environ.get("EXTPROC_TEST_DATA") or Path(__file__).parents[2].parent / "shared" / "data")
+    folder = root / "wire" / "openai_chat"
+    if not folder.is_dir():
+        pytest.skip(f"no test data: {folder} is not there (EXTPROC_TEST_DATA)")
+    found = []
+    for path in sorted(folder.glob("*.json")):
+        exchanges = json.loads(path.read_text("utf-8"))["exchanges"]
+        found += [{"file": path.name, **each} for each in exchanges]
+    return found

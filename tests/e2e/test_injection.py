@@ -1,0 +1,284 @@
+"""Exceptions, cancellations and early returns at every message of a session, and a loop that never ends in a worker."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from extproc.config.load import load
+from extproc.envoy import binary, bootstrap
+from extproc.envoy.layout import Layout
+from extproc.envoy.process import Envoy
+from extproc.runtime import compile_runtime
+from extproc.service import Service, Session, Turn
+from extproc.telemetry import Log
+from extproc.transport.grpcio import GrpcTransport
+from tests.e2e.authority import Authority
+from tests.e2e.gateway import Running
+from tests.e2e.harness import KEYS, config
+from tests.e2e.hostile import Nowhere
+from tests.e2e.traffic import MARKER, one, workers
+from tests.e2e.upstream import Upstream, chunked, completion, events, respond
+
+pytestmark = [pytest.mark.envoy, pytest.mark.faults, pytest.mark.timeout(240)]
+MESSAGES = range(6)
+PIECES = ("Ask ", "MARKED-", "PERSON", "@leak", ".exam", "ple", " now. ")
+HARM = ("raise", "cancel", "nothing", "return", "raise-after", "close-after")
+
+
+class Harmed(Service):
+    """A service whose sessions do harm at one message, said by the request id: ``FILTER.INDEX.HARM.STREAMED``."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.plan: tuple[str, int, str] = ("", -1, "")
+        self.done = 0
+
+    def open(self, filter_name: str, wake: Callable[[Session], None] = lambda session: None) -> Session:
+        session = super().open(filter_name, wake)
+        harmed = _Harmed(session, self, filter_name)
+        self._open.pop(session, None)
+        self._open[harmed] = wake  # type: ignore[index]
+        return harmed  # type: ignore[return-value]
+
+
+class _Harmed:
+    def __init__(self, session: Session, service: Harmed, filter_name: str) -> None:
+        self._session = session
+        self._service = service
+        self._filter = filter_name
+        self._index = 0
+
+    def message(self, data: bytes) -> Turn:
+        index, self._index = self._index, self._index + 1
+        name, at, harm = self._service.plan
+        if (name, at) != (self._filter, index):
+            return self._session.message(data)
+        self._service.done += 1
+        if harm == "raise":
+            raise RuntimeError("injected")
+        if harm == "cancel":
+            raise asyncio.CancelledError
+        if harm == "nothing":
+            return Turn([])
+        if harm == "return":
+            return Turn([], close=True)
+        turn = self._session.message(data)
+        if harm == "raise-after":
+            self._index = 1 << 30
+            raise RuntimeError("injected")
+        return Turn(turn.messages, close=True)
+
+    @property
+    def answered(self) -> bool:
+        return self._session.answered
+
+    @property
+    def due(self) -> float | None:
+        return self._session.due
+
+    def tick(self) -> Turn:
+        return self._session.tick()
+
+    def end(self) -> None:
+        self._service._open.pop(self, None)  # type: ignore[call-overload]
+        self._session.end()
+
+
+class Injected:
+    """Envoy and the product's transport, in a thread of their own."""
+
+    def __init__(self, value: dict[str, Any], folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "extproc.yaml").write_text(yaml.safe_dump(value), "utf-8")
+        self.runtime = compile_runtime(load(folder / "extproc.yaml", KEYS))
+        self.service = Harmed(lambda: self.runtime, Log("json", Nowhere()))  # type: ignore[arg-type]
+        self._socket = folder / "p.sock"
+        unused = folder / "unused.pem"
+        self._layout = Layout(folder, unused, unused, str(unused), (str(self._socket),))
+        self.ports: dict[str, int] = {}
+        self.problems: list[str] = []
+        self._ready = threading.Event()
+        self._failure: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+        assert self._ready.wait(30)
+        if self._failure:
+            raise self._failure
+
+    def stop(self) -> None:
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join(20)
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._main())
+        except BaseException as failure:
+            self._failure = failure
+            self._ready.set()
+
+    async def _main(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._stop = asyncio.Event()
+        bootstrap.write(self.runtime, self._layout)
+        transport = GrpcTransport(self.service, f"unix:{self._socket}", self.runtime.config.gateway.max_body)
+        await transport.start()
+        envoy = Envoy(binary.find(), self._layout)
+        try:
+            await envoy.start()
+            self.ports = envoy.ports
+            self._ready.set()
+            tick = asyncio.ensure_future(self.service.tick_forever())
+            await self._stop.wait()
+            tick.cancel()
+        finally:
+            await envoy.stop()
+            await transport.stop(0)
+
+
+def _config(upstreams: dict[str, Upstream], authority: Authority, **changes: Any) -> dict[str, Any]:
+    value = config(upstreams, authority.pem, **changes)
+    for name in ("secure", "numeric", "wrong-name"):
+        del value["providers"][name]
+    value["models"] = {"gpt-*": {"backends": ["alpha"], "idle_timeout": "2s", "first_byte_timeout": "2s"}}
+    return value
+
+
+@pytest.fixture(scope="module")
+def injected(
+    upstreams: dict[str, Upstream], authority: Authority, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Injected]:
+    value = _config(
+        upstreams,
+        authority,
+        processor={"message_timeout": "1s"},
+        gateway={"port": 0, "tls": "none", "plain_port": None},
+    )
+    value["gateway"] = {"port": 0, "tls": "none", "plain_port": None, "max_body": 1 << 20}
+    found = Injected(value, tmp_path_factory.mktemp("injected"))
+    yield found
+    found.stop()
+
+
+def ask(request_id: str, *, stream: bool, text: str = f"I am {MARKER}, who are you?") -> bytes:
+    value = {"model": "gpt-4o", "stream": stream, "messages": [{"role": "user", "content": text}]}
+    body = json.dumps(value).encode()
+    head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nx-request-id: {request_id}\r\nconnection: close\r\n"
+    return head.encode() + b"content-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(body) + body
+
+
+@pytest.mark.parametrize("stream", [True, False], ids=["streamed", "whole"])
+@pytest.mark.parametrize("harm", HARM)
+@pytest.mark.parametrize("name", ["router", "upstream"])
+def test_harm_at_every_message(
+    injected: Injected, upstreams: dict[str, Upstream], name: str, harm: str, stream: bool
+) -> None:
+    upstream, service = upstreams["a"], injected.service
+    done = 0
+    port = injected.ports["main"]
+    for at in MESSAGES if name == "router" else range(2):
+        request_id = f"{name}.{at}.{harm}.{stream}"
+        upstream.on(request_id, chunked(200, events(*PIECES)) if stream else respond(200, completion("".join(PIECES))))
+        before, service.plan = service.done, (name, at, harm)
+        end, seen = asyncio.run(one(port, ask(request_id, stream=stream)))
+        service.plan = ("", -1, "")
+        harmed = service.done > before
+        done += harmed
+        sent = b"".join(each.body for each in upstream.of(request_id))
+        what = f"{request_id}: {end}: {seen[:600]!r}"
+        assert b"@leak" not in seen, what
+        assert b"MARKED-" not in seen, what
+        assert b"@leak" not in sent, what
+        assert end != "late", what
+        assert not end.startswith("bare"), what
+        if not harmed:
+            assert end == "complete" or (end == "cut" and seen.startswith(b"HTTP/1.1 200") and not stream), what
+    assert done > 0, "nothing was harmed"
+    request_id = f"after {name} {harm} {stream}"
+    upstream.on(request_id, respond(200, completion("Hello.")))
+    assert asyncio.run(one(port, ask(request_id, stream=False)))[1].startswith(b"HTTP/1.1 200"), "it no longer works"
+    deadline = time.monotonic() + 10
+    while service.open_count:
+        assert time.monotonic() < deadline, "sessions stay open"
+        time.sleep(0.02)
+
+
+# a loop that never ends
+
+MAGIC = "MAGIC-WORD-MARKER-77"
+SITE = f'''
+import sys
+if sys.argv[:1] == ["-m"] or "extproc.worker" in " ".join(sys.orig_argv):
+    from extproc import service
+
+    def wrapped(session, data, real=service.Session.message):
+        if b"{MAGIC}" in data:
+            while True:
+                pass
+        return real(session, data)
+
+    service.Session.message = wrapped
+'''
+
+
+def test_a_worker_that_loops_for_ever_is_ended_and_says_where(
+    upstreams: dict[str, Upstream], authority: Authority, tmp_path: Path
+) -> None:
+    site = tmp_path / "site"
+    site.mkdir()
+    (site / "sitecustomize.py").write_text(SITE)
+    value = _config(upstreams, authority, processor={"workers": 3, "message_timeout": "5s"})
+    gateway = Running(value, tmp_path / "gateway", {**KEYS, "PYTHONPATH": f"{site}{os.pathsep}{Path.cwd()}"})
+    try:
+        port = gateway.ports["plain"]
+        upstreams["a"].on("loop", respond(200, completion("Hello.")))
+        before = set(workers(gateway))
+
+        async def both() -> tuple[tuple[str, bytes], list[str]]:
+            stuck = asyncio.ensure_future(one(port, ask("loop", stream=False, text=MAGIC)))
+            others: list[str] = []
+
+            async def client() -> None:
+                while not stuck.done():
+                    end, seen = await one(port, ask("loop", stream=False, text="Hello"))
+                    others.append("200" if seen.startswith(b"HTTP/1.1 200") else end)
+                    await asyncio.sleep(0.02)
+
+            await asyncio.gather(*(client() for _ in range(6)))
+            return await stuck, others
+
+        (end, seen), others = asyncio.run(both())
+        assert end.startswith("error 50"), (end, seen)
+        good = others.count("200") / len(others)
+        print(f"\na loop that never ends: {end}; {len(others)} other requests meanwhile, {good:.1%} of them served")
+        assert good > 0.8, others
+        deadline = time.monotonic() + 20
+        while len(workers(gateway)) < 3 or len(set(workers(gateway)) & before) >= len(before):
+            assert time.monotonic() < deadline, "it was not ended and replaced"
+            time.sleep(0.05)
+        told = gateway.errors()
+        assert 'sitecustomize.py", line' in told
+        assert " in wrapped" in told
+        assert MAGIC not in gateway.everything()
+        deadline = time.monotonic() + 20
+        while not asyncio.run(_twenty(port)):
+            assert time.monotonic() < deadline, "it does not work as before"
+            time.sleep(0.2)
+    finally:
+        gateway.signal(signal.SIGTERM)
+        gateway.stop()
+
+
+async def _twenty(port: int) -> bool:
+    found = await asyncio.gather(*(one(port, ask("loop", stream=False)) for _ in range(20)))
+    return all(seen.startswith(b"HTTP/1.1 200") for _, seen in found)

@@ -1,0 +1,495 @@
+"""The gRPC service as Envoy meets it, over a Unix socket, driven by a gRPC client of our own. No Envoy."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import itertools
+import json
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from extproc._pb import ext_proc_pb2 as pb
+from extproc.config.load import Loaded
+from extproc.config.model import Config
+from extproc.config.source import Source
+from extproc.errors import StartupError
+from extproc.exchange.router import DECISION, UPSTREAM
+from extproc.exchange.upstream import BACKEND
+from extproc.runtime import compile_runtime
+from extproc.service import Service
+from extproc.telemetry import Log
+from extproc.transport.grpcio import GrpcTransport
+from extproc.wire import METHOD, SERVICE
+
+MAX_BODY = 64 << 10
+SECRET = "jane.doe@example.com"
+_ids = itertools.count()
+
+
+class Server:
+    """The transport in a thread of its own, as a worker runs it."""
+
+    def __init__(self, socket: Path) -> None:
+        config = Config.model_validate({
+            "gateway": {"max_body": MAX_BODY},
+            "providers": {"alpha": {"type": "openai-compatible", "base_url": "http://127.0.0.1:1/v1", "keys": "env:KEY"}},
+            "models": {"gpt-*": "alpha", "named": "alpha/real"},
+            "policies": {"emails": {"kind": "pii", "find": ["email"]},
+                         "words": {"kind": "wordlist", "words": ["xyzzy"], "action": "block"}},
+        })  # fmt: skip
+        self.out = io.StringIO()
+        runtime = self.runtime = compile_runtime(
+            Loaded(config, Source(), {"KEY": "sk-MARKERKEY0123456789"}, socket.parent)
+        )
+        self.service = Service(lambda: runtime, Log("json", self.out))
+        self.socket = socket
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+        self.transport = self.run(self._start())
+
+    async def _start(self) -> GrpcTransport:
+        transport = GrpcTransport(self.service, f"unix:{self.socket}", MAX_BODY)
+        await transport.start()
+        return transport
+
+    def run(self, coroutine: Any) -> Any:
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(20)
+
+    def lines(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.out.getvalue().splitlines()]
+
+    def wait_for(self, **wanted: Any) -> dict[str, Any]:
+        deadline = time.monotonic() + 5
+        while time.monotonic() < deadline:
+            for line in self.lines():
+                if all(line.get(name) == value for name, value in wanted.items()):
+                    return line
+            time.sleep(0.005)
+        raise AssertionError(f"no line {wanted} among {self.lines()}")
+
+    def close(self) -> None:
+        time.sleep(0.2)  # streams that were cut still say so; a loop that stopped under them would leave them pending
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+        self._loop.close()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    running = Server(tmp_path_factory.mktemp("s") / "w0.sock")
+    yield running
+    running.run(running.transport.stop(0))
+    running.close()
+
+
+@pytest.fixture
+def channel(server: Server) -> Iterator[grpc.Channel]:
+    with grpc.insecure_channel(f"unix:{server.socket}") as opened:
+        yield opened
+
+
+class Call:
+    """One stream: ``send`` a message, ``next`` answer, and how it ended."""
+
+    def __init__(self, channel: grpc.Channel, which: str | None = "router") -> None:
+        self._sent: Any = _Queue()
+        method = channel.stream_stream(f"/{SERVICE}/{METHOD}", None, pb.ProcessingResponse.FromString)
+        metadata = [("x-llm-filter", which)] if which is not None else []
+        self.call = method(iter(self._sent), metadata=metadata, timeout=10)
+
+    def send(self, message: pb.ProcessingRequest | bytes) -> None:
+        self._sent.put(message if isinstance(message, bytes) else message.SerializeToString())
+
+    def half_close(self) -> None:
+        self._sent.put(None)
+
+    def next(self) -> pb.ProcessingResponse:
+        return next(self.call)
+
+    def ask(self, message: pb.ProcessingRequest | bytes) -> pb.ProcessingResponse:
+        self.send(message)
+        return self.next()
+
+    def end(self) -> tuple[grpc.StatusCode, str]:
+        """Reads to the end; messages left over are an error."""
+        try:
+            left = list(self.call)
+        except grpc.RpcError:
+            left = []
+        assert left == []
+        self.half_close()
+        return self.call.code(), self.call.details()
+
+
+class _Queue:
+    def __init__(self) -> None:
+        self._items: list[bytes | None] = []
+        self._some = threading.Condition()
+
+    def put(self, item: bytes | None) -> None:
+        with self._some:
+            self._items.append(item)
+            self._some.notify()
+
+    def __iter__(self) -> Iterator[bytes]:
+        while True:
+            with self._some:
+                while not self._items:
+                    if not self._some.wait(15):
+                        return
+                item = self._items.pop(0)
+            if item is None:
+                return
+            yield item
+
+
+# messages as Envoy sends them
+
+
+def headers(kind: str, pairs: dict[str, str], *, end: bool = False) -> pb.ProcessingRequest:
+    message = pb.ProcessingRequest()
+    target = getattr(message, kind)
+    target.end_of_stream = end
+    for name, value in pairs.items():
+        target.headers.headers.add(key=name, raw_value=value.encode())
+    return message
+
+
+def request_headers(**more: str) -> pb.ProcessingRequest:
+    pairs = {":method": "POST", ":path": "/v1/chat/completions", ":authority": "x", ":scheme": "http",
+             "content-type": "application/json",
+             "x-request-id": f"service-{next(_ids)}"}  # fmt: skip
+    return headers("request_headers", {**pairs, **more})
+
+
+def request_body(text: str = "hello", *, end: bool = True, **more: Any) -> pb.ProcessingRequest:
+    value = {"model": "gpt-4o", "messages": [{"role": "user", "content": text}], **more}
+    return pb.ProcessingRequest(request_body=pb.HttpBody(body=json.dumps(value).encode(), end_of_stream=end))
+
+
+def response_headers(status: int = 200, media: str = "application/json", **more: str) -> pb.ProcessingRequest:
+    message = headers("response_headers", {":status": str(status), "content-type": media, **more})
+    message.metadata_context.filter_metadata[UPSTREAM].update({"backend": "alpha", "attempts": 1})
+    message.attributes["envoy.filters.http.ext_proc"].update({"response.code_details": "via_upstream"})
+    return message
+
+
+def response_body(body: bytes, *, end: bool = True) -> pb.ProcessingRequest:
+    return pb.ProcessingRequest(response_body=pb.HttpBody(body=body, end_of_stream=end))
+
+
+def trailers(kind: str) -> pb.ProcessingRequest:
+    message = pb.ProcessingRequest()
+    getattr(message, kind).trailers.headers.add(key="x-t", raw_value=b"1")
+    return message
+
+
+ANSWER = json.dumps({"choices": [{"index": 0, "message": {"role": "assistant", "content": f"I am {SECRET}"}}]}).encode()
+
+
+def decided(channel: grpc.Channel) -> Call:
+    """A stream whose request has been decided."""
+    call = Call(channel)
+    assert call.ask(request_headers()).WhichOneof("response") == "request_headers"
+    assert call.ask(request_body()).WhichOneof("response") == "request_body"
+    return call
+
+
+# the tests
+
+
+def test_a_whole_exchange(server: Server, channel: grpc.Channel) -> None:
+    call = Call(channel)
+    opening = request_headers(authorization="Bearer client-MARKERKEY", cookie="c")
+    assert call.ask(opening).request_headers.response.header_mutation.ByteSize() == 0
+    answer = call.ask(request_body(f"I am {SECRET}"))
+    common = answer.request_body.response
+    assert json.loads(common.body_mutation.body)["messages"][0]["content"] == "I am [email]"
+    assert common.clear_route_cache
+    assert {"authorization", "cookie"} <= set(common.header_mutation.remove_headers)
+    assert answer.dynamic_metadata[DECISION]["model"] == "gpt-4o"
+    call.send(response_headers())
+    call.send(response_body(ANSWER[:20], end=False))
+    call.send(response_body(ANSWER[20:]))
+    first, second = call.next(), call.next()
+    assert first.WhichOneof("response") == "response_headers"
+    assert second.response_body.response.body_mutation.streamed_response.end_of_stream
+    assert b"[email]" in second.response_body.response.body_mutation.streamed_response.body
+    call.half_close()
+    assert call.end() == (grpc.StatusCode.OK, "")
+    request_id = opening.request_headers.headers.headers[-3].raw_value.decode()
+    assert server.wait_for(request_id=request_id)["end"] == "complete"
+    assert "MARKERKEY" not in server.out.getvalue()
+    assert SECRET not in server.out.getvalue()
+
+
+def test_an_upstream_attempt_is_closed_cleanly(server: Server, channel: grpc.Channel) -> None:
+    call = Call(channel, "upstream")
+    message = headers("request_headers", {":method": "POST", ":path": "/x", "authorization": "Bearer other"})
+    message.metadata_context.filter_metadata[DECISION].update({"group": "0", "model": "gpt-4o", "id": "i"})
+    message.attributes["envoy.filters.http.ext_proc"].update(
+        {BACKEND: next(key for key in server.runtime.backends if key.startswith("alpha@"))}
+    )
+    answer = call.ask(message)
+    found = {
+        each.header.key: each.header.raw_value for each in answer.request_headers.response.header_mutation.set_headers
+    }
+    assert found == {
+        ":path": b"/v1/chat/completions",
+        ":authority": b"127.0.0.1:1",
+        "authorization": b"Bearer sk-MARKERKEY0123456789",
+    }
+    assert call.end() == (grpc.StatusCode.OK, "")
+
+
+def test_an_attempt_without_a_decision_fails(channel: grpc.Channel) -> None:
+    call = Call(channel, "upstream")
+    call.send(request_headers())
+    assert call.end() == (grpc.StatusCode.INTERNAL, "llm-extproc: protocol error")
+
+
+@pytest.mark.parametrize("which", [None, "", "Router", "other", "upstream,router"])
+def test_unknown_filters(channel: grpc.Channel, which: str | None) -> None:
+    call = Call(channel, which)
+    call.send(request_headers())
+    assert call.end() == (grpc.StatusCode.INTERNAL, "llm-extproc: unknown filter")
+
+
+@pytest.mark.parametrize("which", ["router", "upstream"])
+@pytest.mark.parametrize("garbage", [b"", b"\xff\xff\xff", b"not protobuf at all MARKER", b"\x12\x05ab", b"\x50\x01"])
+def test_garbage(server: Server, channel: grpc.Channel, which: str, garbage: bytes) -> None:
+    call = Call(channel, which)
+    call.send(garbage)
+    assert call.end() == (grpc.StatusCode.INTERNAL, "llm-extproc: protocol error")
+    assert "MARKER at" not in server.out.getvalue()
+
+
+@pytest.mark.parametrize("garbage", [b"\xff\xff\xff", b""])
+def test_garbage_in_the_middle(channel: grpc.Channel, garbage: bytes) -> None:
+    call = decided(channel)
+    call.send(garbage)
+    assert call.end() == (grpc.StatusCode.INTERNAL, "llm-extproc: protocol error")
+
+
+OUT_OF_ORDER = {
+    "body first": [request_body()],
+    "request trailers first": [trailers("request_trailers")],
+    "response body first": [response_body(b"x")],
+    "response trailers first": [trailers("response_trailers")],
+    "headers twice": [request_headers(), request_headers()],
+    "response body before its headers": [request_headers(), request_body(), response_body(b"x")],
+    "response trailers before headers": [request_headers(), request_body(), trailers("response_trailers")],
+    "response headers twice": [request_headers(), request_body(), response_headers(), response_headers()],
+    "request headers after the answer began": [
+        request_headers(),
+        request_body(),
+        response_headers(),
+        request_headers(),
+    ],
+}
+
+
+@pytest.mark.parametrize("messages", OUT_OF_ORDER.values(), ids=OUT_OF_ORDER)
+def test_out_of_order(server: Server, channel: grpc.Channel, messages: list[pb.ProcessingRequest]) -> None:
+    call = Call(channel)
+    for each in messages:
+        call.send(each)
+    answers = 0
+    try:
+        for _ in call.call:
+            answers += 1
+    except grpc.RpcError:
+        pass
+    assert answers < len(messages)
+    assert (call.call.code(), call.call.details()) == (grpc.StatusCode.INTERNAL, "llm-extproc: protocol error")
+    call.half_close()
+    notice = server.wait_for(event="protocol-error")
+    assert set(notice) == {"time", "event", "message", "what"}
+
+
+def test_an_exception_ends_as_an_error_without_its_text(
+    server: Server, channel: grpc.Channel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever goes wrong inside: constant words on the wire, the place but not the text in the log."""
+
+    def explode(*_: object) -> object:
+        raise KeyError("MARKERCONTENT")
+
+    monkeypatch.setattr("extproc.exchange.router.RouterExchange._request_body", explode)
+    call = Call(channel)
+    call.ask(request_headers())
+    call.send(request_body())
+    assert call.end() == (grpc.StatusCode.INTERNAL, "llm-extproc: internal error")
+    notice = server.wait_for(event="internal-error")
+    assert "KeyError at test_transport.py" in notice["where"]
+    assert "MARKERCONTENT" not in server.out.getvalue()
+
+
+CUTS = {
+    "after request headers": 1,
+    "after request body": 2,
+    "after response headers": 3,
+    "in the response body": 4,
+}
+
+
+@pytest.mark.parametrize("count", CUTS.values(), ids=CUTS)
+def test_a_cancelled_exchange_is_logged_as_cut(server: Server, channel: grpc.Channel, count: int) -> None:
+    call = Call(channel)
+    opening = request_headers()
+    messages = [opening, request_body(), response_headers(), response_body(ANSWER[:10], end=False)][:count]
+    for number, each in enumerate(messages):
+        call.send(each)
+        if number < 2:
+            call.next()
+    time.sleep(0)
+    call.call.cancel()
+    call.half_close()
+    request_id = opening.request_headers.headers.headers[-1].raw_value.decode()
+    line = server.wait_for(event="exchange", request_id=request_id)
+    assert (line["end"], line["status"]) == ("cut", 0)
+    assert len([each for each in server.lines() if each.get("request_id") == request_id]) == 1
+
+
+@pytest.mark.parametrize("text", ["xyzzy", "fine"])
+def test_what_follows_the_last_message_is_ignored(channel: grpc.Channel, text: str) -> None:
+    """Envoy was seen to send a body again, or trailers, after their end."""
+    call = Call(channel)
+    call.ask(request_headers())
+    answer = call.ask(request_body(text))
+    if text == "xyzzy":
+        assert answer.immediate_response.status.code == 400
+        assert answer.immediate_response.details == "llm_blocked"
+    call.send(request_body(text))
+    if text == "fine":
+        assert call.ask(trailers("request_trailers")).request_trailers.header_mutation.remove_headers == ["x-t"]
+    call.half_close()
+    unfinished = grpc.StatusCode.CANCELLED  # hung up on before the answer came: never a clean end
+    assert call.end()[0] is (grpc.StatusCode.OK if text == "xyzzy" else unfinished)
+
+
+def test_a_body_with_trailers_is_taken_whole(channel: grpc.Channel) -> None:
+    call = Call(channel)
+    call.ask(request_headers())
+    assert call.ask(request_body(end=False)).WhichOneof("response") == "request_body"
+    assert call.ask(trailers("request_trailers")).WhichOneof("response") == "request_trailers"
+    call.half_close()
+    call.end()
+
+
+def test_the_largest_body_fits_a_message(channel: grpc.Channel) -> None:
+    call = Call(channel)
+    call.ask(request_headers())
+    assert call.ask(request_body("x" * (MAX_BODY - 200))).WhichOneof("response") == "request_body"
+    call.half_close()
+    call.end()
+
+
+def test_a_message_beyond_all_limits_is_an_error(channel: grpc.Channel) -> None:
+    call = Call(channel)
+    call.ask(request_headers())
+    call.send(request_body("x" * (MAX_BODY + (2 << 20))))
+    assert call.end()[0] is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+def test_many_streams_at_once(channel: grpc.Channel) -> None:
+    calls = [Call(channel) for _ in range(50)]
+    for number, call in enumerate(calls):
+        call.send(request_headers())
+        call.send(request_body(f"I am number-{number} {SECRET}"))
+    for number, call in enumerate(calls):
+        call.next()
+        body = call.next().request_body.response.body_mutation.body
+        assert json.loads(body)["messages"][0]["content"] == f"I am number-{number} [email]"
+        call.half_close()
+    for call in calls:
+        call.end()
+
+
+def test_other_methods_and_services(channel: grpc.Channel) -> None:
+    for path in (f"/{SERVICE}/Other", "/other.Service/Process"):
+        call = channel.unary_unary(path)
+        with pytest.raises(grpc.RpcError) as raised:
+            call(b"", timeout=5)
+        assert raised.value.code() is grpc.StatusCode.UNIMPLEMENTED
+
+
+# health, socket, life
+
+
+@pytest.mark.parametrize("name", ["", SERVICE])
+def test_health(channel: grpc.Channel, name: str) -> None:
+    answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(service=name), timeout=5)
+    assert answer.status == health_pb2.HealthCheckResponse.SERVING
+
+
+def test_health_of_something_else(channel: grpc.Channel) -> None:
+    with pytest.raises(grpc.RpcError) as raised:
+        health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(service="x"), timeout=5)
+    assert raised.value.code() is grpc.StatusCode.NOT_FOUND
+
+
+def test_the_socket_is_for_its_owner_alone(server: Server) -> None:
+    assert server.socket.is_socket()
+    assert server.socket.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_stale_socket_is_replaced_and_removed_at_the_end(tmp_path: Path) -> None:
+    first = Server(tmp_path / "w.sock")
+    first.close()  # as if killed: the socket stays
+    assert first.socket.is_socket()
+    second = Server(tmp_path / "w.sock")
+    with grpc.insecure_channel(f"unix:{second.socket}") as opened:
+        Call(opened).ask(request_headers())
+    second.run(second.transport.stop(0))
+    second.close()
+    assert not second.socket.exists()
+
+
+def test_a_file_in_the_way_is_not_removed(tmp_path: Path) -> None:
+    path = tmp_path / "w.sock"
+    path.write_text("precious")
+    with pytest.raises(StartupError):
+        Server(path)
+    assert path.read_text() == "precious"
+
+
+@pytest.mark.parametrize("messages", [1, 2, 3, 4])
+def test_a_stopping_service_fails_what_it_has_not_finished(tmp_path: Path, messages: int) -> None:
+    """A clean end would be a licence to pass the rest raw (see tests/e2e/test_structural.py)."""
+    server = Server(tmp_path / "w.sock")
+    with grpc.insecure_channel(f"unix:{server.socket}") as opened:
+        call = Call(opened)
+        sent = [request_headers(), request_body(), response_headers(), response_body(ANSWER[:10], end=False)][:messages]
+        for number, each in enumerate(sent):
+            call.send(each)
+            if number < 2:
+                call.next()
+        server.run(server.transport.stop(0.1))
+        code, _ = call.end()
+        assert code is not grpc.StatusCode.OK
+    server.close()
+
+
+def test_a_stopping_service_lets_a_running_exchange_end(tmp_path: Path) -> None:
+    server = Server(tmp_path / "w.sock")
+    with grpc.insecure_channel(f"unix:{server.socket}") as opened:
+        call = decided(opened)
+        stopping = asyncio.run_coroutine_threadsafe(server.transport.stop(10), server._loop)
+        call.send(response_headers())
+        call.send(response_body(ANSWER))
+        assert call.next().WhichOneof("response") == "response_headers"
+        assert b"[email]" in call.next().response_body.response.body_mutation.streamed_response.body
+        call.half_close()
+        assert call.end() == (grpc.StatusCode.OK, "")
+        stopping.result(10)
+    server.close()

@@ -1,0 +1,119 @@
+import io
+
+import orjson
+import pytest
+
+from extproc import events, wire
+from extproc._pb import ext_proc_pb2 as pb
+from extproc.service import Service, StreamFailed
+from extproc.telemetry import Log
+from tests.unit.exchange.support import chat, runtime
+
+
+def headers(**values):
+    message = pb.ProcessingRequest()
+    for name, value in values.items():
+        header = message.request_headers.headers.headers.add()
+        header.key, header.raw_value = name.replace("_", ":"), value.encode()
+    return message.SerializeToString()
+
+
+def opened(filter_name="router", one=None):
+    out = io.StringIO()
+    return Service(lambda: one or runtime(), Log("json", out)).open(filter_name), out
+
+
+def test_bytes_in_bytes_out():
+    session, out = opened()
+    turn = session.message(headers(_method="POST", _path="/nowhere"))
+    answer = pb.ProcessingResponse.FromString(turn.messages[0])
+    assert answer.immediate_response.status.code == 404
+    assert not turn.close
+    session.end()
+    session.end()
+    assert [orjson.loads(line)["error"] for line in out.getvalue().splitlines()] == ["unknown_operation"]
+
+
+@pytest.mark.parametrize("data", [b"", b"\xff\xff", b"garbage"])
+def test_what_is_no_message_fails_the_stream(data):
+    session, _ = opened()
+    with pytest.raises(StreamFailed, match=r"^llm-extproc: protocol error$"):
+        session.message(data)
+
+
+def test_an_unknown_filter_fails_the_stream():
+    with pytest.raises(StreamFailed):
+        opened("other")
+
+
+def test_any_exception_fails_the_stream_with_a_constant_text(monkeypatch):
+    class Broken:
+        @property
+        def chain(self):
+            raise RuntimeError("secret prompt text")
+
+        def __getattr__(self, name):
+            return getattr(runtime(), name)
+
+    session, out = opened(one=Broken())
+    session.message(headers(_method="POST", _path="/v1/chat/completions"))
+    body = pb.ProcessingRequest()
+    body.request_body.body = chat("hello")
+    with pytest.raises(StreamFailed, match=r"^llm-extproc: internal error$"):
+        session.message(body.SerializeToString())
+    assert "secret" not in out.getvalue()
+    assert "RuntimeError at test_service.py" in out.getvalue()
+
+
+def test_the_upstream_filter_closes_after_its_one_message():
+    from extproc.exchange.router import DECISION
+    from extproc.exchange.upstream import BACKEND
+
+    session, out = opened("upstream")
+    message = pb.ProcessingRequest()
+    message.request_headers.SetInParent()
+    message.attributes["envoy.filters.http.ext_proc"].update(
+        {BACKEND: next(each.id for each in runtime().backends.values() if each.name == "main")}
+    )
+    message.metadata_context.filter_metadata[DECISION].update({"model": "gpt-x"})
+    turn = session.message(message.SerializeToString())
+    assert turn.close
+    assert len(turn.messages) == 1
+    session.end()
+    assert out.getvalue() == ""
+
+
+@pytest.mark.parametrize(
+    "effect",
+    [
+        events.ContinueRequest(
+            events.Mutation(set=(("a", "b"),), remove=("c",), reroute=True, metadata={"n": {"k": 1}})
+        ),
+        events.ContinueBody(b"x"),
+        events.ContinueBody(),
+        events.ContinueResponse(),
+        events.Send(b"", True),
+        events.Send(b"x", False, {"n": {"k": "v"}}),
+        events.DropTrailers(True, ("a",)),
+        events.DropTrailers(False, ()),
+        events.Respond(400, (("a", "b"),), b"{}", "llm_x"),
+    ],
+)
+def test_every_effect_is_a_message_of_its_own_kind(effect):
+    message = pb.ProcessingResponse.FromString(wire.encode(effect))
+    expected = {
+        events.ContinueRequest: "request_headers",
+        events.ContinueBody: "request_body",
+        events.ContinueResponse: "response_headers",
+        events.Send: "response_body",
+        events.Respond: "immediate_response",
+    }.get(type(effect)) or ("request_trailers" if effect.request else "response_trailers")
+    assert message.WhichOneof("response") == expected
+
+
+def test_repeated_headers_are_joined():
+    message = pb.ProcessingRequest()
+    for value in (b"Bearer a", b"Bearer b"):
+        header = message.request_headers.headers.headers.add()
+        header.key, header.raw_value = "Authorization", value
+    assert wire.decode(message.SerializeToString()).headers == {"authorization": "Bearer a,Bearer b"}
