@@ -58,8 +58,9 @@ def test_up(up: tuple[Up, dict[str, str]], number: signal.Signals) -> None:
     out, err = process.communicate(timeout=20)
     assert process.returncode == 0
     lines = [json.loads(line) for line in out.splitlines()]
-    assert [each["event"] for each in lines] == ["exchange", "exchange", "stopping", "draining"]
-    assert lines[0]["verdicts"][0]["policy"] == "emails"
+    exchanges = [each for each in lines if each["event"] == "exchange"]  # told when Envoy says it is over: at any time
+    assert [each["event"] for each in lines if each not in exchanges] == ["stopping", "draining"]
+    assert sorted([each["policy"] for each in line["verdicts"]] for line in exchanges) == [[], ["emails"]]
     assert "example.com" not in out + err
     assert not any(key in out + err for key in KEYS.values())
     assert "Traceback" not in err
