@@ -29,6 +29,8 @@ _BACK_OFF: Final = (0.05, 5.0)
 _HEALTHY_AFTER: Final = 10.0
 _SILENT_FOR: Final = 3.0
 """A worker that gives no sign of life for so long is killed, whatever holds it (its own watchdog may be stopped, too)."""
+_SILENT_AT_FIRST: Final = 10.0
+"""The same while it starts, when it is busy compiling."""
 
 
 class Pool:
@@ -271,8 +273,9 @@ class Pool:
         while True:
             await asyncio.sleep(0.5)
             now = time.monotonic()
-            for each in self._serving():
-                if now - each.seen > _SILENT_FOR and each.living:
+            for each in self._all:
+                patience = _SILENT_FOR if each.ready else _SILENT_AT_FIRST
+                if now - each.seen > patience and each.living:
                     self._log.notice(
                         "worker-silent", "a worker gives no sign of life and is killed", pid=each.process.pid
                     )
