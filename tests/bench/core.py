@@ -13,6 +13,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -257,6 +258,10 @@ class Exchange:
         return taken
 
 
+def _request(raw: bytes) -> Callable[[], float]:
+    return Exchange(ALL, raw, "application/json", [answer("yes")]).request
+
+
 def cases() -> Iterator[tuple[str, int, Callable[[], Callable[[], float]]]]:
     """Name, repetitions out of a thousand, and how to make the function to measure."""
     json, sse = "application/json", "text/event-stream; charset=utf-8"
@@ -275,9 +280,9 @@ def cases() -> Iterator[tuple[str, int, Callable[[], Callable[[], float]]]]:
         "1 MiB German": text(GERMAN, 1 << 20),
     }.items():
         often = 50 if name.startswith("64") else 5
-        yield f"request, {name}, all packs", often, lambda raw=prompt(content): Exchange(ALL, raw, json, [said]).request
+        yield f"request, {name}, all packs", often, partial(_request, prompt(content))
     empty = prompt("short", metadata=[[]] * 1_000_000)
-    yield "request, 3 MB of [[],[],…], all packs", 3, lambda: Exchange(ALL, empty, json, [said]).request
+    yield "request, 3 MB of [[],[],…], all packs", 3, partial(_request, empty)
 
 
 def main() -> None:
