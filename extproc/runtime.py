@@ -66,6 +66,17 @@ class Backend:
         """The name this backend knows a model by."""
         return self.model if self.model is not None else asked.removeprefix(self.strip)
 
+    def own_headers(self) -> tuple[tuple[str, str], ...]:
+        """What an attempt at this backend says: where it goes, and the next key."""
+        found = ((":path", self.path), (":authority", self.authority))
+        key = self.key()
+        return found if key is None else (*found, (self.auth_header, self.auth_prefix + key))
+
+    @property
+    def own_credential(self) -> str:
+        """The credential header that an attempt may carry; empty for none."""
+        return "authorization" if self.client_key else self.auth_header if self.keys else ""
+
     @property
     def authority(self) -> str:
         """Host, and port where it is not the scheme's own."""
@@ -77,7 +88,7 @@ class Backend:
 class Group:
     """A public model name or glob, and the backends behind it in order of failover.
 
-    ``passed`` names the client's headers that may reach them.
+    ``passed`` names the client's headers that may reach them, or are overwritten.
     """
 
     name: str
@@ -88,6 +99,13 @@ class Group:
     first_byte_timeout: float
     idle_timeout: float
     passed: frozenset[str] = field(repr=False)
+
+    @property
+    def only(self) -> Backend | None:
+        """The backend, where there is just one. Then no attempt differs from another: the router filter says all that an
+        attempt needs, and no upstream filter is asked.
+        """
+        return self.backends[0] if len(self.backends) == 1 else None
 
     @property
     def renames(self) -> bool:
@@ -253,15 +271,13 @@ def _groups(loaded: Loaded, problems: list[Problem]) -> tuple[Group, ...]:
         compiled.append(
             Group(
                 name=name,
-                slug=_slug(name),
+                slug=_slug(name, backends),
                 backends=tuple(backends),
                 weights=tuple(each.weight for each in group.backends) if group.weighted else None,
                 timeout=group.timeout,
                 first_byte_timeout=group.first_byte_timeout,
                 idle_timeout=group.idle_timeout,
-                passed=_PASS
-                | set(config.gateway.pass_headers)
-                | ({"authorization"} if any(each.client_key for each in backends) else set()),
+                passed=_passed(config, backends),
             )
         )
     return tuple(compiled)
@@ -274,9 +290,22 @@ _NO_PROVIDERS: Final = (
 )
 
 
-def _slug(name: str) -> str:
-    """A name for routes and clusters that stays the same from one configuration to the next."""
-    return f"{_SLUG.sub('-', name.lower()).strip('-') or 'any'}-{zlib.crc32(name.encode()):08x}"
+def _slug(name: str, backends: list[Backend]) -> str:
+    """A name for routes and clusters that stays the same from one configuration to the next.
+
+    With one backend it names its place too: there the key goes with the decision, and must not meet another host.
+    """
+    what = f"{name} {backends[0].id}" if len(backends) == 1 else name
+    return f"{_SLUG.sub('-', name.lower()).strip('-') or 'any'}-{zlib.crc32(what.encode()):08x}"
+
+
+def _passed(config: Config, backends: list[Backend]) -> frozenset[str]:
+    passed = _PASS | set(config.gateway.pass_headers)
+    if any(each.client_key for each in backends):
+        passed |= {"authorization"}
+    if len(backends) == 1 and backends[0].own_credential:
+        passed |= {backends[0].own_credential}
+    return frozenset(passed)
 
 
 def _precedence(item: tuple[str, ModelGroup]) -> tuple[bool, int, str]:

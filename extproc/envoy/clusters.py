@@ -83,10 +83,9 @@ def _nowhere() -> Json:
 
 
 def _group_cluster(runtime: Runtime, group: Group, layout: Layout) -> Json:
-    filters = [
-        upstream_filter(runtime.config, body=group.renames),
-        {"name": "envoy.filters.http.upstream_codec", "typed_config": typed(types.UPSTREAM_CODEC)},
-    ]
+    filters = [{"name": "envoy.filters.http.upstream_codec", "typed_config": typed(types.UPSTREAM_CODEC)}]
+    if not group.only:
+        filters.insert(0, upstream_filter(runtime.config, body=group.renames))
     cluster: Json = {
         "@type": types.CLUSTER,
         "name": group.slug,

@@ -11,8 +11,8 @@ from typing import Any
 from extproc.config.model import Config
 from extproc.envoy import types
 from extproc.envoy.types import Json, seconds, typed
-from extproc.exchange.router import DECISION, UPSTREAM
-from extproc.exchange.upstream import ATTEMPT, BACKEND
+from extproc.exchange.router import ATTEMPT, DECISION, UPSTREAM
+from extproc.exchange.upstream import BACKEND
 from extproc.service import FILTER
 
 
@@ -65,8 +65,9 @@ def router_filter(config: Config) -> Json:
         config,
         "router",
         mode,
-        response_attributes=["response.code_details"],
-        mutation_rules={"allow_envoy": True},  # to remove x-envoy-* headers of clients and providers
+        response_attributes=["response.code_details", ATTEMPT],
+        # to remove x-envoy-* headers of clients and providers; and where there is one backend, to say its authority
+        mutation_rules={"allow_envoy": True, "allow_all_routing": True},
         metadata_options={
             "receiving_namespaces": {"untyped": [DECISION, "llm.extproc.usage", "llm.extproc.verdicts"]},
             "forwarding_namespaces": {"untyped": [UPSTREAM]},
@@ -76,7 +77,7 @@ def router_filter(config: Config) -> Json:
 
 
 def upstream_filter(config: Config, *, body: bool) -> Json:
-    """The filter of a model group's cluster, once an attempt. ``body``: the model's name may have to be changed."""
+    """The filter of a cluster with several backends, once an attempt. ``body``: the model's name may have to be changed."""
     mode = {
         "request_header_mode": "SEND",
         "request_body_mode": "BUFFERED" if body else "NONE",

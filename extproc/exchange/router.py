@@ -31,6 +31,8 @@ from extproc.usage import Meter
 
 DECISION: Final = "llm.extproc.decision"
 """Dynamic metadata the router filter writes: ``group`` (routes match on it), ``model``, ``id``."""
+ATTEMPT: Final = "upstream.request_attempt_count"
+"""The attribute in which Envoy counts attempts."""
 UPSTREAM: Final = "llm.extproc.upstream"
 """Dynamic metadata the upstream filter writes: ``backend``, ``attempts``."""
 
@@ -73,6 +75,7 @@ class RouterExchange:
         self._tally = Tally()
         self._meter = Meter(self._format)
         self._answer: Answer | None = None
+        self._sent_to: Group | None = None
         self._not_back: tuple[str, ...] = ()
         self._started = self._heard = self._spoke = clock()
         self._busy = 0.0
@@ -227,10 +230,12 @@ class RouterExchange:
         if decision.outcome is Outcome.REPLY and decision.policy:
             return self._reply(decision.policy, body)
         group = self._group(model)
-        if self._asked and self._asked.model is not None:
-            sent = set_member(sent, "model", dump(model))
+        upstream_model = group.only.upstream_model(model) if group.only else model
+        if upstream_model != model or (self._asked and self._asked.model is not None):
+            sent = set_member(sent, "model", dump(upstream_model))
         self._idle = group.idle_timeout
         self._state = State.SENT
+        self._sent_to = group
         return [self._forward(group, model, event.body, sent)]
 
     def _decoded(self, body: bytes) -> bytes:
@@ -267,6 +272,8 @@ class RouterExchange:
         )
         if sent is not received:
             headers += (("content-length", str(len(sent))),)
+        if group.only:
+            headers += group.only.own_headers()
         return events.ContinueBody(
             None if sent is received else sent,
             Mutation(
@@ -289,9 +296,7 @@ class RouterExchange:
     # the answer
 
     def _response_headers(self, event: events.ResponseHeaders) -> list[Effect]:
-        upstream = event.metadata.get(UPSTREAM, {})
-        self.record.backend = str(upstream.get("backend", ""))
-        self.record.attempts = int(upstream.get("attempts", 0))
+        self._note_backend(event)
         status = int(event.headers.get(":status", "0"))
         self.record.upstream_status = status
         details = event.attributes.get("response.code_details", "via_upstream")
@@ -301,7 +306,7 @@ class RouterExchange:
             return self._local_reply(status)
         if self._state is not State.SENT:
             raise Refused(502, "undecided", "The gateway could not decide about this request.", "api_error")
-        if status in (401, 403) and not upstream.get("client_key"):
+        if status in (401, 403) and not (self._sent_to and self._sent_to.client_key):
             # its text may show part of the gateway's own key
             raise Refused(
                 status, "provider_refused", "The provider refused the gateway's credentials.", "authentication_error"
@@ -310,6 +315,16 @@ class RouterExchange:
         self._not_back = hygiene.not_back(event.headers, changed=self._answer.changes)
         self._state = State.ANSWER
         return self._tell(self._answer.close()) if event.end else []
+
+    def _note_backend(self, event: events.ResponseHeaders) -> None:
+        group = self._sent_to
+        if group and group.only:
+            self.record.backend = group.only.name
+            self.record.attempts = int(event.attributes.get(ATTEMPT, 1))
+        else:
+            upstream = event.metadata.get(UPSTREAM, {})
+            self.record.backend = str(upstream.get("backend", ""))
+            self.record.attempts = int(upstream.get("attempts", 0))
 
     def _response_body(self, event: events.ResponseBody) -> list[Effect]:
         if self._answer is None:

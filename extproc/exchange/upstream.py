@@ -13,12 +13,11 @@ from extproc import events
 from extproc.errors import ProtocolError
 from extproc.events import Effect, Mutation
 from extproc.exchange.headers import other_credentials
-from extproc.exchange.router import DECISION, UPSTREAM
+from extproc.exchange.router import ATTEMPT, DECISION, UPSTREAM
 from extproc.framing.jsontext import dump, set_member
 from extproc.runtime import Backend, Runtime
 
 BACKEND: Final = "xds.upstream_host_metadata.filter_metadata['extproc']['backend']"
-ATTEMPT: Final = "upstream.request_attempt_count"
 
 
 class UpstreamExchange:
@@ -58,15 +57,10 @@ class UpstreamExchange:
         return [events.ContinueRequest(mutation)]
 
     def _mutation(self, backend: Backend, event: events.RequestHeaders) -> Mutation:
-        headers = [(":path", backend.path), (":authority", backend.authority)]
-        key = backend.key()
-        if key is not None:
-            headers.append((backend.auth_header, backend.auth_prefix + key))
-        own = "authorization" if backend.client_key else backend.auth_header if key is not None else ""
         attempt = event.attributes.get(ATTEMPT, 1)
         return Mutation(
-            set=tuple(headers),
-            remove=other_credentials(own),
+            set=backend.own_headers(),
+            remove=other_credentials(backend.own_credential),
             metadata={UPSTREAM: {"backend": backend.name, "attempts": attempt, "client_key": backend.client_key}},
         )
 

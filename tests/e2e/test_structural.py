@@ -32,18 +32,17 @@ def provider() -> Iterator[Upstream]:
 @pytest.fixture(scope="module")
 def hostile(provider: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hostile]:
     quick = {"idle_timeout": "900ms", "first_byte_timeout": "5s"}
+    alpha = {"base_url": f"http://127.0.0.1:{provider.port}/v1"}
     config: dict[str, Any] = {
         "version": 1,
         "gateway": {"tls": "none", "port": 0, "plain_port": None},
         "processor": {"message_timeout": "400ms"},
-        "providers": {
-            "alpha": {
-                "type": "openai-compatible",
-                "base_url": f"http://127.0.0.1:{provider.port}/v1",
-                "keys": "env:KEY_A",
-            }
+        "providers": {name: {**alpha, "type": "openai-compatible", "keys": "env:KEY_A"} for name in ("alpha", "again")},
+        "models": {
+            "plain": {"backends": ["alpha", "again"], **quick},
+            "renamed": {"backends": ["alpha/real", "again/real"], **quick},
+            "alone": {"backends": ["alpha/real"], **quick},  # one backend: no upstream filter
         },
-        "models": {"plain": {"backends": ["alpha"], **quick}, "renamed": {"backends": ["alpha/real"], **quick}},
         "policies": {"emails": {"kind": "pii", "find": ["email"]}},
     }
     running = Hostile(config, tmp_path_factory.mktemp("hostile"), KEYS)
@@ -105,6 +104,18 @@ def test_the_sequence_of_messages(hostile: Hostile, provider: Upstream) -> None:
 # the request, router filter
 
 
+def test_one_backend_needs_no_upstream_filter(hostile: Hostile, provider: Upstream) -> None:
+    tried = Try(hostile, provider, "none.9.x", "alone")
+    assert tried.status == 200
+    assert tried.messages("upstream") == []
+    (received,) = tried.received
+    assert json.loads(received.body)["model"] == "real"
+    assert SECRET.encode() not in received.body
+    assert received.header("authorization") == f"Bearer {KEYS['KEY_A']}"
+    assert "MARKER" not in repr(received.headers).replace(KEYS["KEY_A"], "KEY")
+
+
+@pytest.mark.parametrize("model", ["plain", "alone"])
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("index", [0, 1])
 @pytest.mark.parametrize(("action", "status", "code"), [
@@ -112,9 +123,9 @@ def test_the_sequence_of_messages(hostile: Hostile, provider: Upstream) -> None:
     ("abort", 503, "processor_failed"), ("hang", 504, "processor_timeout"),
 ])  # fmt: skip
 def test_router_filter_fails_in_the_request(
-    hostile: Hostile, provider: Upstream, index: int, action: str, status: int, code: str, stream: bool
+    hostile: Hostile, provider: Upstream, model: str, index: int, action: str, status: int, code: str, stream: bool
 ) -> None:
-    tried = Try(hostile, provider, f"router.{index}.{action}", stream=stream)
+    tried = Try(hostile, provider, f"router.{index}.{action}", model, stream=stream)
     assert tried.messages("router") == REQUEST[: index + 1]
     assert tried.received == []
     assert tried.status == status

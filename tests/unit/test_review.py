@@ -83,6 +83,17 @@ def test_key_goes_only_to_the_host_it_was_configured_for_while_a_reload_is_under
     assert wrong not in dict(effects[0].mutation.set)["authorization"]
 
 
+def test_a_decision_with_a_key_names_the_place_it_is_for(tmp_path):
+    """With one backend the key goes with the decision, so the route must not lead elsewhere after a reload."""
+    found = {}
+    for name in ("https://old.example/v1", "https://new.example/v1", "https://old.example/v2", "http://old.example/v1"):
+        runtime = s.compiled(
+            f"providers: {{main: {{type: openai-compatible, base_url: '{name}', keys: env:MAIN_KEY}}}}\n", tmp_path
+        )
+        found[name] = runtime.group("anything").slug
+    assert len(set(found.values())) == 4
+
+
 # 2: denial of service
 
 

@@ -19,13 +19,14 @@ BLOCKED = "forbidden phrase"
 
 def test_request_passes_unchanged_with_its_decision():
     exchange = RouterExchange(runtime())
+    group = runtime().group("gpt-x")
     assert exchange.receive(chat_headers()) == [events.ContinueRequest()]
     body = chat("hello")
     (effect,) = exchange.receive(events.RequestBody(body, True))
     assert effect.body is None
     assert effect.mutation.reroute
-    assert effect.mutation.metadata[DECISION] == {"group": "any-09b9265b", "model": "gpt-x", "id": "req-1"}
-    assert (REROUTE, "any-09b9265b") in effect.mutation.set
+    assert effect.mutation.metadata[DECISION] == {"group": group.slug, "model": "gpt-x", "id": "req-1"}
+    assert (REROUTE, group.slug) in effect.mutation.set
 
 
 def test_request_is_redacted_with_its_new_length():
@@ -42,8 +43,18 @@ def test_unknown_headers_and_credentials_do_not_leave():
         chat_headers(**{"x-stainless-os": "Linux", "authorization": "Bearer c", "cookie": "a=b", "x-llm-backend": "z"})
     )
     (effect,) = exchange.receive(events.RequestBody(chat("hi"), True))
-    assert {"x-stainless-os", "authorization", "cookie", "x-llm-backend"} <= set(effect.mutation.remove)
+    assert {"x-stainless-os", "cookie", "x-llm-backend"} <= set(effect.mutation.remove)
+    assert headers_of(effect)["authorization"] == "Bearer sk-main"  # of the one backend; the client's is overwritten
+    assert not set(headers_of(effect)) & set(effect.mutation.remove)
     assert not {":path", ":method", "content-type", "x-forwarded-proto"} & set(effect.mutation.remove)
+
+
+def test_several_backends_are_left_to_the_upstream_filter():
+    exchange = RouterExchange(runtime())
+    exchange.receive(chat_headers(authorization="Bearer c"))
+    (effect,) = exchange.receive(events.RequestBody(chat("hi", model="smart"), True))
+    assert "authorization" in effect.mutation.remove
+    assert not {":path", ":authority", "authorization"} & set(headers_of(effect))
 
 
 @pytest.mark.parametrize(
