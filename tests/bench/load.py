@@ -60,7 +60,7 @@ class Client(asyncio.Protocol):
         self._asking = False
         self.done = asyncio.get_running_loop().create_future()
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+    def connection_made(self, transport: Any) -> None:
         self._transport = transport
         self._ask()
 

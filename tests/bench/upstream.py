@@ -12,6 +12,7 @@ import re
 import sys
 import time
 from functools import cache
+from typing import Any
 
 import orjson
 import uvloop
@@ -106,7 +107,7 @@ class Provider(asyncio.BufferedProtocol):
         self._left = 0
         self.pace = 0
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+    def connection_made(self, transport: Any) -> None:
         self._transport = transport
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -116,12 +117,17 @@ class Provider(asyncio.BufferedProtocol):
         return self._shared
 
     def buffer_updated(self, count: int) -> None:
-        missing = self._needed - self._dropped - len(self._buffer)
-        if missing > count + _KEPT:
-            self._dropped += count
-            return
-        self._buffer += self._shared[:count]
-        if count >= missing:
+        data = self._shared[:count]
+        if not self._needed and count > 2 * _KEPT:
+            self._buffer += data[:_KEPT]
+            data = data[_KEPT:]
+            self._head()
+        middle = self._needed - self._dropped - len(self._buffer) - _KEPT
+        if middle > 0:
+            self._dropped += min(middle, len(data))
+            data = data[middle:]
+        self._buffer += data
+        if self._dropped + len(self._buffer) >= self._needed:
             self._read()
 
     def _read(self) -> None:
@@ -144,8 +150,6 @@ class Provider(asyncio.BufferedProtocol):
         return self._needed > 0
 
     def _reply(self, request: bytes) -> None:
-        if len(request) > 2 * _KEPT:  # nothing that matters is in the middle
-            request = request[:_KEPT] + request[-_KEPT:]
         if request.rfind(END) < 0:
             self._transport.write(_INCOMPLETE)
         elif not _STREAM.search(request):
