@@ -180,11 +180,12 @@ class Provider(asyncio.BufferedProtocol):
 
 async def _main(port: int) -> None:
     clock = Clock()
-    server = await asyncio.get_running_loop().create_server(lambda: Provider(clock), "127.0.0.1", port, backlog=4096)
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: Provider(clock), "127.0.0.1", port, backlog=4096)
     print(server.sockets[0].getsockname()[1], flush=True)
     gc.freeze()
     gc.disable()
-    await server.serve_forever()
+    await loop.run_in_executor(None, sys.stdin.buffer.read)  # it ends with its input
 
 
 if __name__ == "__main__":
