@@ -59,6 +59,7 @@ def _cell(value: float | None, form: str) -> str:
 
 LEGEND = """\
 Medians of the rounds; the variants take turns within each round. CPU is per request, or per event of a stream; memory is
-the greatest seen. "load" is the share of one core that the load generator used: near 100 % it is the bottleneck itself.
-"event late" is how long after the fake provider sent an event the client had it; "first event" counts from the request.
+the greatest seen, with what earlier cases left behind. "load" is the share of one core that the load generator used: near
+100 % it is the bottleneck itself. "event late" is how long after the fake provider sent an event the client had it; "first
+event" counts from the request. Everything shares this machine's cores, so only ratios and CPU say something about others.
 """

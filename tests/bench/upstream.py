@@ -69,21 +69,25 @@ class Clock:
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._began = self._loop.time()
+        self._began = time.monotonic()
         self._tick = 0
         self._due: dict[int, list[Provider]] = {}
         self._open = 0
 
     def add(self, stream: Provider) -> None:
         """A stream whose first event has just been sent."""
+        now = self._now()
         if not self._open:
-            self._tick = int((self._loop.time() - self._began) * 1000)
-            self._loop.call_later(0.001, self._run)
+            self._tick = now
+            self._loop.call_later(stream.pace / 1000, self._run)
         self._open += 1
-        self._due.setdefault(self._tick + stream.pace, []).append(stream)
+        self._due.setdefault(now + stream.pace, []).append(stream)
+
+    def _now(self) -> int:
+        return int((time.monotonic() - self._began) * 1000)
 
     def _run(self) -> None:
-        now = int((self._loop.time() - self._began) * 1000)
+        now = self._now()
         while self._tick < now:
             self._tick += 1
             for stream in self._due.pop(self._tick, ()):
@@ -92,7 +96,7 @@ class Clock:
                 else:
                     self._open -= 1
         if self._open:
-            self._loop.call_at(self._began + (self._tick + 1) / 1000, self._run)
+            self._loop.call_later(max(1, min(self._due) - self._tick) / 1000, self._run)
 
 
 class Provider(asyncio.BufferedProtocol):

@@ -60,6 +60,8 @@ OURS: dict[str, dict[str, Any]] = {
 """By name: what each variant lays over the configuration that all have."""
 
 NAMES = (BARE, *OURS, LITELLM)
+ACCOUNTABLE = (ALONE, BARE, *OURS)
+"""Of these a wrong answer fails the benchmark; what others do under load is only told."""
 
 
 def open_variant(
@@ -158,7 +160,7 @@ async def _ours(name: str, upstream: int, folder: Path, workers: int, threads: i
     async with script("tests.bench.gateway", str(path), str(threads)) as (_, line):
         said = orjson.loads(line or b'{"refused": "it ended while starting"}')
         if "refused" in said:
-            raise Skipped(said["refused"])
+            raise Skipped(said["refused"].replace(f"{folder}{os.sep}", ""))
         yield Gateway(said["port"], said["pids"])
 
 
