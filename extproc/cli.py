@@ -52,6 +52,7 @@ def _parser() -> argparse.ArgumentParser:
 
     reload = _command(commands_, "reload", commands.reload, "let the running gateway read its configuration again")
     reload.add_argument("--state", metavar="FOLDER", help="the running gateway's state folder")
+    reload.add_argument("--workers", action="store_true", help="replace the worker processes instead, one by one")
 
     demo = _command(commands_, "demo", commands.demo, "show a redacted, streamed answer with a built-in fake model")
     _runs_envoy(demo)

@@ -59,12 +59,9 @@ async def _up(runtime: Runtime, log: Log, options: Options, read: Callable[[], L
 
 
 async def until_stopped(signals: Signals, supervisor: Supervisor, log: Log) -> None:
-    """Serve; on SIGHUP read the configuration again; on the first signal to stop drain, on the second end."""
-    while True:
-        name = await signals.next()
-        if name != "SIGHUP":
-            break
-        await supervisor.reload()
+    """Serve; SIGHUP reads the configuration again, SIGUSR1 replaces the workers, a signal to stop drains, a second ends."""
+    while (name := await signals.next()) in _ORDERS:
+        await (supervisor.reload() if name == "SIGHUP" else supervisor.restart_workers())
     log.notice("stopping", "stopping; once more to stop at once", signal=name)
     supervisor.drain()
     drained = asyncio.ensure_future(supervisor.drained())
@@ -74,13 +71,17 @@ async def until_stopped(signals: Signals, supervisor: Supervisor, log: Log) -> N
         each.cancel()
 
 
+_ORDERS = ("SIGHUP", "SIGUSR1")
+"""Signals that do not end anything."""
+
+
 class Signals:
     """Signals in the order they came."""
 
     def __init__(self) -> None:
         self._names: asyncio.Queue[str] = asyncio.Queue()
         loop = asyncio.get_running_loop()
-        for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
             loop.add_signal_handler(each, self._names.put_nowait, each.name)
 
     async def next(self) -> str:
@@ -89,7 +90,7 @@ class Signals:
 
     async def next_stop(self) -> str:
         """The next one that means to stop."""
-        while (name := await self.next()) == "SIGHUP":
+        while (name := await self.next()) in _ORDERS:
             pass
         return name
 
@@ -107,11 +108,11 @@ async def _pid_file(state: Path) -> AsyncIterator[None]:
 
 
 def reload(options: argparse.Namespace) -> int:
-    """Tell the running gateway to read its configuration again."""
+    """Tell the running gateway to read its configuration again, or with ``--workers`` to replace its workers."""
     path = _state(options) / "pid"
     try:
         pid = int(path.read_text("utf-8"))
-        os.kill(pid, signal.SIGHUP)
+        os.kill(pid, signal.SIGUSR1 if options.workers else signal.SIGHUP)
     except (OSError, ValueError):
         raise StartupError(f"no gateway of this state folder is running ({path})") from None
     print(f"told process {pid}; its log says what came of it")
@@ -130,7 +131,7 @@ async def _serve(runtime: Runtime, log: Log, options: argparse.Namespace) -> int
     layout, _ = layout_for(runtime, _run_folder(options), _state(options))
     if options.write_envoy:
         bootstrap.write(runtime, layout)
-    pool = Pool(layout.processors, log, Totals(), runtime.packs)
+    pool = Pool(layout.processors, runtime.config.processor.native, log, Totals(), runtime.packs)
     try:
         await pool.start(runtime.loaded, runtime.generation)
         address = ", ".join(layout.processors)

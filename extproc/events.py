@@ -1,4 +1,8 @@
-"""What an exchange takes in (events) and gives out (effects). Plain values; ``wire`` turns them from and to messages."""
+"""What an exchange takes in (events) and gives out (effects). Plain values; ``wire`` turns them from and to messages.
+
+Nobody changes one after it was made. They are not frozen all the same: freezing triples the cost of making them, and every
+message makes two or three.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,7 @@ Headers = Mapping[str, str]
 Pairs = tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RequestHeaders:
     """The client's request line and headers. ``end``: there is no body."""
 
@@ -22,7 +26,7 @@ class RequestHeaders:
     metadata: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RequestBody:
     """The whole buffered request body (``end`` may be false where trailers follow)."""
 
@@ -30,14 +34,14 @@ class RequestBody:
     end: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RequestTrailers:
     """Names of the request's trailers."""
 
     names: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ResponseHeaders:
     """The answer's status and headers: a provider's, or a local reply of Envoy's own."""
 
@@ -47,7 +51,7 @@ class ResponseHeaders:
     metadata: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ResponseBody:
     """The next bytes of the answer."""
 
@@ -55,7 +59,7 @@ class ResponseBody:
     end: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ResponseTrailers:
     """Names of the answer's trailers; the body has ended."""
 
@@ -65,7 +69,7 @@ class ResponseTrailers:
 Event = RequestHeaders | RequestBody | RequestTrailers | ResponseHeaders | ResponseBody | ResponseTrailers
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Mutation:
     """Header changes and what goes with them. ``reroute``: choose the route again (needs a header change to work)."""
 
@@ -75,29 +79,29 @@ class Mutation:
     metadata: Mapping[str, Mapping[str, Any]] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ContinueRequest:
     """Answer to request headers."""
 
-    mutation: Mutation = Mutation()
+    mutation: Mutation = field(default_factory=Mutation)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ContinueBody:
     """Answer to the buffered request body; ``body`` None leaves it as it is."""
 
     body: bytes | None = None
-    mutation: Mutation = Mutation()
+    mutation: Mutation = field(default_factory=Mutation)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ContinueResponse:
     """Answer to response headers."""
 
-    mutation: Mutation = Mutation()
+    mutation: Mutation = field(default_factory=Mutation)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Send:
     """Bytes of the answer for the client; ``end`` finishes it, and resets the upstream if that is not done."""
 
@@ -106,7 +110,7 @@ class Send:
     metadata: Mapping[str, Mapping[str, Any]] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class DropTrailers:
     """Answer to trailers: none of them goes on."""
 
@@ -114,7 +118,7 @@ class DropTrailers:
     names: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Respond:
     """Answer the client ourselves. ``details`` is what Envoy logs, always ``llm_…``."""
 
@@ -125,7 +129,7 @@ class Respond:
     metadata: Mapping[str, Mapping[str, Any]] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Close:
     """End the gRPC stream cleanly: nothing more is to be inspected, by decision."""
 

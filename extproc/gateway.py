@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 import subprocess
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from extproc.runtime import Runtime
 from extproc.service import Service
 from extproc.transport.base import Transport
 from extproc.transport.grpcio import GrpcTransport
+from extproc.transport.native import NativeTransport
 
 _BUNDLES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
 
@@ -71,11 +73,14 @@ def processor_addresses(runtime: Runtime, run: Path) -> tuple[str, ...]:
     return tuple(bind.replace("{n}", str(n)) for n in workers)
 
 
-def listen_address(address: str) -> str:
-    """A processor's address as the transport takes it."""
-    return f"unix:{address}" if address.startswith("/") else address
+def transport_for(runtime: Runtime, service: Service, address: str, listener: socket.socket | None) -> Transport:
+    """The transport for one worker.
 
-
-def transport_for(runtime: Runtime, service: Service, address: str) -> Transport:
-    """The transport for one worker."""
-    return GrpcTransport(service, listen_address(address), runtime.config.gateway.max_body)
+    Args:
+        address: where Envoy looks for it: a socket's path, or HOST:PORT.
+        listener: what is bound there already, for the native transport; None for the other, which binds itself.
+    """
+    max_body = runtime.config.gateway.max_body
+    if listener is not None:
+        return NativeTransport(service, listener, max_body)
+    return GrpcTransport(service, f"unix:{address}" if address.startswith("/") else address, max_body)

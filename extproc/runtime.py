@@ -75,7 +75,10 @@ class Backend:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """A public model name or glob, and the backends behind it in order of failover."""
+    """A public model name or glob, and the backends behind it in order of failover.
+
+    ``passed`` names the client's headers that may reach them.
+    """
 
     name: str
     slug: str
@@ -84,6 +87,7 @@ class Group:
     timeout: float
     first_byte_timeout: float
     idle_timeout: float
+    passed: frozenset[str] = field(repr=False)
 
     @property
     def renames(self) -> bool:
@@ -106,18 +110,19 @@ class Runtime:
     generation: int
     chain: Chain
     groups: tuple[Group, ...]
+    by_name: Mapping[str, Group] = field(repr=False)
+    by_prefix: tuple[tuple[str, Group], ...] = field(repr=False)
     backends: Mapping[str, Backend]
     former: Mapping[str, Backend]
     format: OpenAIChat
     armed: str
-    pass_headers: frozenset[str]
 
     def group(self, model: str) -> Group | None:
         """What serves a model: its own name, else the glob with the longest literal prefix."""
-        for group in self.groups:  # sorted: names first, then globs from long to short
-            if group.name == model or (group.name.endswith("*") and model.startswith(group.name[:-1])):
-                return group
-        return None
+        found = self.by_name.get(model)
+        if found is None:
+            found = next((group for prefix, group in self.by_prefix if model.startswith(prefix)), None)
+        return found
 
     def with_config(self, config: Config) -> Runtime:
         """The same with other settings that nothing was compiled from (addresses, ports)."""
@@ -160,11 +165,13 @@ def compile_runtime(
         generation=generation,
         chain=chain,
         groups=groups,
+        by_name={group.name: group for group in groups},
+        # sorted: from long to short
+        by_prefix=tuple((group.name[:-1], group) for group in groups if group.name.endswith("*")),
         backends={backend.id: backend for group in groups for backend in group.backends},
         former=before.backends if before else {},
         format=OpenAIChat(),
         armed=",".join(chain.armed()),
-        pass_headers=_PASS | set(loaded.config.gateway.pass_headers),
     )
 
 
@@ -252,6 +259,9 @@ def _groups(loaded: Loaded, problems: list[Problem]) -> tuple[Group, ...]:
                 timeout=group.timeout,
                 first_byte_timeout=group.first_byte_timeout,
                 idle_timeout=group.idle_timeout,
+                passed=_PASS
+                | set(config.gateway.pass_headers)
+                | ({"authorization"} if any(each.client_key for each in backends) else set()),
             )
         )
     return tuple(compiled)

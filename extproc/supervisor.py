@@ -60,7 +60,7 @@ class Supervisor:
         self._run = Path(tempfile.mkdtemp(prefix="extproc-"))
         self._layout, self._ca = layout_for(runtime, self._run, options.state)
         self.totals = Totals()
-        self.pool = Pool(self._layout.processors, log, self.totals, runtime.packs)
+        self.pool = Pool(self._layout.processors, runtime.config.processor.native, log, self.totals, runtime.packs)
         self._binary = binary.find(options.envoy)
         self._envoy = self._new_envoy()
         self._health: HealthServer | None = None
@@ -243,7 +243,7 @@ class Supervisor:
         for name in _RESTART_ONLY:
             if getattr(runtime.config.gateway, name) != getattr(before.config.gateway, name):
                 self._log.notice("needs-restart", "changed, but in force only after a restart", field=f"gateway.{name}")
-        for name in ("bind", "workers"):
+        for name in ("bind", "transport", "workers"):
             if getattr(runtime.config.processor, name) != getattr(before.config.processor, name):
                 self._log.notice(
                     "needs-restart", "changed, but in force only after a restart", field=f"processor.{name}"
@@ -255,6 +255,17 @@ class Supervisor:
         self.totals.own.add("extproc_reloads", "done")
         self._log.notice("reloaded", "a new configuration is in force", generation=runtime.generation)
         asyncio.get_running_loop().call_later(_FORGET_AFTER, self._forget, runtime.generation)
+
+    async def restart_workers(self) -> bool:
+        """Replace the workers by new ones, one after the other, while all requests go on being served."""
+        async with self._reloading:
+            try:
+                await self.pool.replace_all(self.runtime.config.gateway.drain)
+            except StartupError as error:
+                self._log.notice("restart-failed", "the workers in place go on", why=str(error))
+                return False
+            self._log.notice("restarted", "all workers are new ones; the old ones end when their answers have")
+            return True
 
     async def _publish(self, runtimes: list[Runtime], generation: int) -> None:
         """Give Envoy the clusters and routes of all these; of two with one name, the first counts."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime
 import sys
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import IO, Any, Literal
 
 import orjson
@@ -59,23 +59,24 @@ class Log:
 
     def exchange(self, record: Record) -> None:
         """One line for an exchange that is over."""
-        self._write("exchange", {each.name: getattr(record, each.name) for each in fields(record)}, _readable(record))
+        if not self.quiet:
+            self._line(_json("exchange", record) if self._json else _readable(record))
 
     def notice(self, event: str, message: str, **details: str | int | float) -> None:
         """One line about the service itself."""
-        text = " ".join([message, *(f"{name}={value}" for name, value in details.items())])
-        self._write(event, {"message": message, **details}, text)
+        if not self.quiet:
+            text = " ".join([message, *(f"{name}={value}" for name, value in details.items())])
+            self._line(_json(event, {"message": message, **details}) if self._json else text)
 
-    def _write(self, event: str, values: dict[str, Any], text: str) -> None:
-        if self.quiet:
-            return
-        now = datetime.datetime.now(datetime.UTC)
-        if self._json:
-            line = orjson.dumps({"time": now.isoformat(timespec="milliseconds"), "event": event, **values}).decode()
-        else:
-            line = f"{now.astimezone():%H:%M:%S} {text}"
-        self._out.write(line + "\n")
+    def _line(self, text: str) -> None:
+        self._out.write(f"{text}\n" if self._json else f"{datetime.datetime.now():%H:%M:%S} {text}\n")
         self._out.flush()
+
+
+def _json(event: str, values: dict[str, Any] | Record) -> str:
+    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
+    head = orjson.dumps({"time": now, "event": event})
+    return (head[:-1] + b"," + orjson.dumps(values)[1:]).decode()
 
 
 def _readable(record: Record) -> str:
@@ -95,4 +96,4 @@ def _readable(record: Record) -> str:
         record.request_id,
     ]
     text = " ".join(part for part in parts if part)
-    return "".join(char if char.isprintable() else "?" for char in text)
+    return text if text.isprintable() else "".join(char if char.isprintable() else "?" for char in text)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
 from extproc.formats.base import Format, Usage
 
 
@@ -24,4 +22,7 @@ class Meter:
 
     def tokens(self) -> dict[str, int] | None:
         """``{"input", "output", "cached", "reasoning"}``, or None where the provider gave none."""
-        return asdict(self.usage) if self.usage else None
+        found = self.usage
+        if found is None:
+            return None
+        return {"input": found.input, "output": found.output, "cached": found.cached, "reasoning": found.reasoning}

@@ -26,6 +26,7 @@ from extproc.metrics import Counters
 from extproc.runtime import Runtime, compile_runtime
 from extproc.service import Service
 from extproc.telemetry import Log
+from extproc.transport.base import Transport
 
 BEAT: Final = 0.25
 """Seconds between signs of life."""
@@ -40,6 +41,9 @@ class Worker:
         self._runtime: Runtime | None = None
         self._next: Runtime | None = None
         self._log: Log | None = None
+        self._service: Service | None = None
+        self._transport: Transport | None = None
+        self._listeners: list[int] = []
         self._stall = 2.0
 
     async def main(self) -> int:
@@ -51,9 +55,10 @@ class Worker:
             runtime = self._runtime = _compiled(first)
             log = self._log = Log(first["log"])
             log.quiet = first["quiet"]
-            service = Service(self._current, log, self._counters)
-            transport = transport_for(runtime, service, first["address"])
-            await transport.start()
+            service = self._service = Service(self._current, log, self._counters)
+            self._listeners = first["listeners"]
+            if first["number"] is not None:
+                await self._listen(first["number"], first["address"])
         except (ConfigError, StartupError) as error:
             self._channel.send(failed=str(error))
             return 1
@@ -63,13 +68,25 @@ class Worker:
             beat = tasks.create_task(self._beat(service))
             tick = tasks.create_task(service.tick_forever())
             grace = await self._obey()
-            await transport.stop(grace)
+            if self._transport:
+                await self._transport.stop(grace)
             beat.cancel()
             tick.cancel()
         faulthandler.cancel_dump_traceback_later()
         self._report(service)
         self._channel.close()
         return 0
+
+    async def _listen(self, number: int, address: str = "") -> None:
+        """Begin to serve what Envoy knows as the worker of this number."""
+        listener = socket.socket(fileno=self._listeners[number]) if self._listeners else None
+        self._transport = transport_for(self._current(), self._serving(), address, listener)
+        await self._transport.start()
+
+    def _serving(self) -> Service:
+        if self._service is None:
+            raise RuntimeError("not started yet")
+        return self._service
 
     def _current(self) -> Runtime:
         if self._runtime is None:
@@ -79,21 +96,24 @@ class Worker:
     async def _obey(self) -> float:
         """Take orders until the last one; returns the grace for open exchanges."""
         while (message := await self._channel.receive()) is not None:
-            if message.get("op") == "stop":
+            if message.get("op") == "stop":  # whoever sends nothing more cannot wait either
                 return float(message["grace"])
-            if message.get("op") == "speak" and self._log:
+            op = message.get("op")
+            if op == "listen" and not self._transport:
+                await self._listen(message["number"])
+            elif op == "speak" and self._log:
                 self._log.quiet = False
-            if message.get("op") in ("prepare", "reload"):
-                self._take(message)
+            elif op in ("prepare", "reload"):
+                await self._take(message)
         return 0.0
 
-    def _take(self, message: dict[str, Any]) -> None:
+    async def _take(self, message: dict[str, Any]) -> None:
         """A new configuration in two steps: know its backends, for attempts that others decide; then decide by it."""
         before = self._current()
         generation = message["generation"]
         try:
             if self._next is None or self._next.generation != generation:
-                self._next = _compiled(message, before)
+                self._next = await asyncio.to_thread(_compiled, message, before)  # the loop serves meanwhile
         except ConfigError as error:
             self._channel.send(refused=generation, why=str(error))
             return

@@ -61,6 +61,9 @@ class Processor(Strict):
     """The service Envoy asks."""
 
     bind: str = Field("unix:run/w{n}.sock", description="`unix:PATH` with `{n}` for the worker, or HOST:PORT")
+    transport: Literal["auto", "native", "grpcio"] = Field(
+        "auto", description="auto: native on Unix sockets, grpcio (gRPC's own library, slower, any address) elsewhere"
+    )
     workers: Annotated[int, Field(ge=1, le=64)] = Field(
         1, description="worker processes; a fault in one hurts only its own"
     )
@@ -72,6 +75,17 @@ class Processor(Strict):
         15.0, description="after so long without a byte, a comment goes out while text is held back"
     )
     stall_timeout: Duration = Field(2.0, description="a worker whose event loop stands still for longer is ended")
+
+    @model_validator(mode="after")
+    def _transport(self) -> Self:
+        if self.transport == "native" and not self.bind.startswith("unix:"):
+            raise ValueError("transport native needs a Unix socket: bind must begin with unix:")
+        return self
+
+    @property
+    def native(self) -> bool:
+        """Whether the native transport serves."""
+        return self.transport != "grpcio" and self.bind.startswith("unix:")
 
 
 class Provider(Strict):

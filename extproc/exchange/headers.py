@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
+from functools import cache
 from typing import Final
 
 from extproc.events import Headers
@@ -33,16 +34,35 @@ _CHANGED: Final = (
     "repr-digest",
     "content-digest",
 )
+_ID_HEADERS: Final = (f"{PREFIX}request-id", "x-request-id")
 _ID: Final = re.compile(r"[A-Za-z0-9._-]{1,128}", re.ASCII)
 
 
+REROUTE: Final = "x-llm-route"
+"""Changed together with the route cache, or Envoy would keep the old route; the route removes it."""
+
+TO_PROVIDERS: Final = (
+    ("content-type", "application/json"),
+    ("accept-encoding", "identity"),
+    ("user-agent", "llm-extproc"),
+)
+"""What every request says, whatever the client's said."""
+
 _ROUTING: Final = frozenset({"x-forwarded-proto"})
 """Without it Envoy finds no route; the route removes it."""
+_KEPT: Final = _ROUTING | {REROUTE, *(name for name, _ in TO_PROVIDERS)}
+"""These are overwritten, so they are not to be removed."""
 
 
 def not_upstream(headers: Headers, allowed: frozenset[str]) -> tuple[str, ...]:
     """Names of request headers that must not reach a provider."""
-    return tuple(name for name in headers if name not in allowed and name not in _ROUTING)
+    return tuple([name for name in headers if name not in allowed and name not in _KEPT])
+
+
+@cache
+def other_credentials(own: str) -> tuple[str, ...]:
+    """Every credential header but an attempt's own."""
+    return tuple(name for name in CREDENTIALS if name != own)
 
 
 def not_back(headers: Headers, *, changed: bool) -> tuple[str, ...]:
@@ -55,7 +75,7 @@ def not_back(headers: Headers, *, changed: bool) -> tuple[str, ...]:
 
 def request_id(headers: Headers) -> str:
     """The client's request id where it is a sensible one, else Envoy's, else a new one."""
-    for name in (f"{PREFIX}request-id", "x-request-id"):
+    for name in _ID_HEADERS:
         value = headers.get(name, "")
         if _ID.fullmatch(value):
             return value

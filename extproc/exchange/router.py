@@ -19,6 +19,7 @@ from extproc.events import Effect, Mutation
 from extproc.exchange import headers as hygiene
 from extproc.exchange import whole
 from extproc.exchange.answer import Answer, Verdict, answer_for
+from extproc.exchange.headers import REROUTE
 from extproc.exchange.state import State, step
 from extproc.framing import compression
 from extproc.framing.jsontext import dump, parse, set_member
@@ -32,8 +33,6 @@ DECISION: Final = "llm.extproc.decision"
 """Dynamic metadata the router filter writes: ``group`` (routes match on it), ``model``, ``id``."""
 UPSTREAM: Final = "llm.extproc.upstream"
 """Dynamic metadata the upstream filter writes: ``backend``, ``attempts``."""
-REROUTE: Final = "x-llm-route"
-"""Changed together with the route cache, or Envoy would keep the old route; the route removes it."""
 
 _KEEP_ALIVE: Final = b": keep-alive\n\n"
 _MODEL: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/+-]{0,199}", re.ASCII)
@@ -260,24 +259,21 @@ class RouterExchange:
         return group
 
     def _forward(self, group: Group, model: str, received: bytes, sent: bytes) -> events.ContinueBody:
-        allowed = self._runtime.pass_headers | {"authorization"} if group.client_key else self._runtime.pass_headers
-        headers: list[tuple[str, str]] = [
+        record = self.record
+        headers: tuple[tuple[str, str], ...] = (
             (REROUTE, group.slug),
-            ("content-type", "application/json"),
-            ("accept-encoding", "identity"),
-            ("user-agent", "llm-extproc"),
-            ("x-request-id", self.record.request_id),
-        ]
+            *hygiene.TO_PROVIDERS,
+            ("x-request-id", record.request_id),
+        )
         if sent is not received:
-            headers.append(("content-length", str(len(sent))))
-        keep = {name for name, _ in headers}
+            headers += (("content-length", str(len(sent))),)
         return events.ContinueBody(
             None if sent is received else sent,
             Mutation(
-                set=tuple(headers),
-                remove=tuple(name for name in hygiene.not_upstream(self._headers, allowed) if name not in keep),
+                set=headers,
+                remove=hygiene.not_upstream(self._headers, group.passed),
                 reroute=True,
-                metadata={DECISION: {"group": group.slug, "model": model, "id": self.record.request_id}},
+                metadata={DECISION: {"group": group.slug, "model": model, "id": record.request_id}},
             ),
         )
 
@@ -358,8 +354,8 @@ class RouterExchange:
             self.record.error = verdict.refused.code
 
     def _closing_metadata(self, verdict: Verdict) -> Mapping[str, Mapping[str, Any]] | None:
-        tokens = self._meter.tokens()
-        return {"llm.extproc.usage": tokens} if verdict.end and tokens else None
+        tokens = self._meter.tokens() if verdict.end else None
+        return {"llm.extproc.usage": tokens} if tokens else None
 
     def _preflight(self, status: int) -> list[Effect]:
         """Envoy's CORS filter answered a browser's preflight before us; it has no body."""

@@ -8,14 +8,14 @@ protocol error, and a protocol error fails closed.
 
 from __future__ import annotations
 
-from enum import Enum, auto
+from enum import IntEnum, auto
 from typing import Final
 
 from extproc import events
 from extproc.errors import ProtocolError
 
 
-class State(Enum):
+class State(IntEnum):  # the hash of a plain Enum is Python code, and every event looks into the table
     """Where an exchange stands."""
 
     START = auto()  # nothing seen

@@ -12,7 +12,7 @@ from typing import Any, Final
 from extproc import events
 from extproc.errors import ProtocolError
 from extproc.events import Effect, Mutation
-from extproc.exchange.headers import CREDENTIALS
+from extproc.exchange.headers import other_credentials
 from extproc.exchange.router import DECISION, UPSTREAM
 from extproc.framing.jsontext import dump, set_member
 from extproc.runtime import Backend, Runtime
@@ -62,11 +62,11 @@ class UpstreamExchange:
         key = backend.key()
         if key is not None:
             headers.append((backend.auth_header, backend.auth_prefix + key))
-        kept = {"authorization"} if backend.client_key else {name for name, _ in headers}
+        own = "authorization" if backend.client_key else backend.auth_header if key is not None else ""
         attempt = event.attributes.get(ATTEMPT, 1)
         return Mutation(
             set=tuple(headers),
-            remove=tuple(name for name in CREDENTIALS if name not in kept),
+            remove=other_credentials(own),
             metadata={UPSTREAM: {"backend": backend.name, "attempts": attempt, "client_key": backend.client_key}},
         )
 

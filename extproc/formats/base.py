@@ -1,8 +1,11 @@
-"""What a format tells the rest of the house: where the texts are, what was used, and how to say things in its shape."""
+"""What a format tells the rest of the house: where the texts are, what was used, and how to say things in its shape.
+
+Spans, pieces and deltas are made for every event; like ``extproc.events`` they are values, though not frozen.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Set
+from collections.abc import Hashable, Set
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -10,7 +13,7 @@ from extproc.framing.jsontext import Path
 from extproc.policy.api import Scope
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Span:
     """A text inside a JSON document: where, whose words, and the text; ``json``: the text is itself JSON source."""
 
@@ -20,7 +23,7 @@ class Span:
     json: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Piece:
     """A text inside a stream's event.
 
@@ -36,7 +39,7 @@ class Piece:
     json: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Delta:
     """What one event of a stream carries.
 
@@ -75,11 +78,11 @@ class Format(Protocol):
         """Whether a request asks for a stream."""
         ...
 
-    def request_spans(self, body: dict[str, Any]) -> Iterator[Span]:
+    def request_spans(self, body: dict[str, Any]) -> list[Span]:
         """Every text of a request."""
         ...
 
-    def response_spans(self, body: Any) -> Iterator[Span]:
+    def response_spans(self, body: Any) -> list[Span]:
         """Every text of a whole answer or error."""
         ...
 

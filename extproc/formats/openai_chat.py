@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from extproc.errors import DecodeError
 from extproc.formats.base import Delta, Piece, Span, Usage
-from extproc.formats.walk import string, walk
+from extproc.formats.walk import Walk
 from extproc.framing.jsontext import Path, dump
 from extproc.policy.api import Scope
 
@@ -34,16 +34,16 @@ _REASONING: Final = frozenset({"reasoning", "reasoning_content", "reasoning_deta
 _CALLS: Final = frozenset({"tool_calls", "function_call"})
 
 
-def _walk(value: Any, path: Path, scope: Scope) -> Iterator[Span]:
-    return walk(value, path, scope, _SKIP, _BLOBS)
+_TEXTS: Final = Walk(_SKIP, _BLOBS)
 
 
-def _message(message: Any, path: Path, scope: Scope) -> Iterator[Span]:
+def _message(message: Any, path: Path, scope: Scope, found: list[Span]) -> None:
     if not isinstance(message, dict):
-        yield from _walk(message, path, scope)
+        _TEXTS.value(message, path, scope, found)
         return
     for key, value in message.items():
-        yield from _walk(value, (*path, key), _scope(key, scope))
+        if value:
+            _TEXTS.value(value, (*path, key), _scope(key, scope), found)
 
 
 def _scope(key: str, scope: Scope) -> Scope:
@@ -66,66 +66,44 @@ class OpenAIChat:
         """Whether a request asks for a stream."""
         return body.get("stream") is True
 
-    def request_spans(self, body: dict[str, Any]) -> Iterator[Span]:
+    def request_spans(self, body: dict[str, Any]) -> list[Span]:
         """Every text of a request."""
+        found: list[Span] = []
         for key, value in body.items():
             if key == "messages" and isinstance(value, list):
                 for index, message in enumerate(value):
                     role = message.get("role") if isinstance(message, dict) else None
                     scope = _ROLES.get(role, Scope.USER) if isinstance(role, str) else Scope.USER
-                    yield from _message(message, (key, index), scope)
-            else:
-                yield from _walk(value, (key,), Scope.SYSTEM if key in _OPERATOR else Scope.USER)
+                    _message(message, (key, index), scope, found)
+            elif value:
+                _TEXTS.value(value, (key,), Scope.SYSTEM if key in _OPERATOR else Scope.USER, found)
+        return found
 
-    def response_spans(self, body: Any) -> Iterator[Span]:
+    def response_spans(self, body: Any) -> list[Span]:
         """Every text of a whole answer or error."""
+        found: list[Span] = []
         if not isinstance(body, dict):
-            yield from _walk(body, (), Scope.ASSISTANT)
-            return
+            _TEXTS.value(body, (), Scope.ASSISTANT, found)
+            return found
         for key, value in body.items():
             if key == "choices" and isinstance(value, list):
                 for index, choice in enumerate(value):
-                    yield from self._choice(choice, (key, index))
-            else:
-                yield from _walk(value, (key,), Scope.ASSISTANT)
-
-    def _choice(self, choice: Any, path: Path) -> Iterator[Span]:
-        if not isinstance(choice, dict):
-            yield from _walk(choice, path, Scope.ASSISTANT)
-            return
-        for key, value in choice.items():
-            if key == "message":
-                yield from _message(value, (*path, key), Scope.ASSISTANT)
-            elif key != "logprobs":
-                yield from _walk(value, (*path, key), Scope.ASSISTANT)
-            elif others := "\n".join(_alternatives(value)):  # the tokens of the text itself: see echoes
-                yield Span((*path, key), Scope.ASSISTANT, others)
+                    _choice(choice, (key, index), found)
+            elif value:
+                _TEXTS.value(value, (key,), Scope.ASSISTANT, found)
+        return found
 
     def delta(self, event: Any) -> Delta:
         """Every text of a stream's event, and its order among the others."""
         choices = event.get("choices") if isinstance(event, dict) else None
         if not isinstance(choices, list) or not choices:
             return Delta([_alone(span) for span in self.response_spans(event)], lane=None)
-        pieces: list[Piece] = []
-        for key, value in event.items():
-            if key != "choices":
-                pieces += [_alone(span) for span in _walk(value, (key,), Scope.ASSISTANT)]
+        around: list[Span] = []
+        _TEXTS.members(event, (), Scope.ASSISTANT, around, but="choices")
+        pieces = [_alone(span) for span in around]
         for position, choice in enumerate(choices):
-            pieces += self._choice_pieces(choice, ("choices", position))
+            _choice_pieces(choice, ("choices", position), pieces)
         return _ordered(choices, pieces)
-
-    def _choice_pieces(self, choice: Any, path: Path) -> list[Piece]:
-        if not isinstance(choice, dict):
-            return [_alone(span) for span in _walk(choice, path, Scope.ASSISTANT)]
-        pieces: list[Piece] = []
-        delta = choice.get("delta")
-        if isinstance(delta, dict):
-            number = _number(choice, path[-1])
-            for key, value in delta.items():
-                pieces += _continued(value, (*path, "delta", key), (number, key), _scope(key, Scope.ASSISTANT))
-            choice = {key: value for key, value in choice.items() if key != "delta"}
-        pieces += [_alone(span) for span in self._choice(choice, path)]
-        return pieces
 
     def echoes(self, body: Any, changed: Set[Path]) -> list[Path]:
         """The log probabilities of choices that were redacted, or that say something else than their choice."""
@@ -245,25 +223,52 @@ def _head(kind: str, body: dict[str, Any], request_id: str, created: int) -> dic
     return {"id": f"chatcmpl-{request_id}", "object": kind, "created": created, "model": body.get("model", "")}
 
 
+def _choice(choice: Any, path: Path, found: list[Span], but: str = "") -> None:
+    if not isinstance(choice, dict):
+        _TEXTS.value(choice, path, Scope.ASSISTANT, found)
+        return
+    for key, value in choice.items():
+        if not value or key == but:
+            continue
+        if key == "message":
+            _message(value, (*path, key), Scope.ASSISTANT, found)
+        elif key != "logprobs":
+            _TEXTS.value(value, (*path, key), Scope.ASSISTANT, found)
+        elif others := "\n".join(_alternatives(value)):  # the tokens of the text itself: see echoes
+            found.append(Span((*path, key), Scope.ASSISTANT, others))
+
+
+def _choice_pieces(choice: Any, path: Path, pieces: list[Piece]) -> None:
+    delta = choice.get("delta") if isinstance(choice, dict) else None
+    if isinstance(delta, dict):
+        number = _number(choice, path[-1])
+        for key, value in delta.items():
+            if value:
+                _continued(value, (*path, "delta", key), (number, key), _scope(key, Scope.ASSISTANT), pieces)
+    others: list[Span] = []
+    _choice(choice, path, others, but="delta" if isinstance(delta, dict) else "")
+    pieces += [_alone(span) for span in others]
+
+
+_ALONE: Final = "alone"
+
+
 def _alone(span: Span) -> Piece:
-    return Piece(span.path, span.scope, span.text, ("alone", span.path), joined=True, json=span.json)
+    return Piece(span.path, span.scope, span.text, (_ALONE, span.path), True, span.json)
 
 
-def _continued(value: Any, path: Path, track: tuple[Any, ...], scope: Scope) -> list[Piece]:
+def _continued(value: Any, path: Path, track: tuple[Any, ...], scope: Scope, pieces: list[Piece]) -> None:
     """Pieces of a delta: strings continue the ones under the same names; list elements are told apart by ``index``."""
     if isinstance(value, str):
-        name = path[-1]
-        spans = string(value, path, scope, _SKIP, _BLOBS)
-        return [Piece(span.path, span.scope, span.text, track, name == "name", span.json) for span in spans]
-    children: list[tuple[Any, Any, Any]] = []
-    if isinstance(value, dict):
-        children = [(key, key, child) for key, child in value.items()]
+        name = next(key for key in reversed(path) if isinstance(key, str))
+        if _TEXTS.is_text(value, name):
+            pieces.append(Piece(path, scope, value, track, path[-1] == "name", name == "arguments"))
+    elif isinstance(value, dict):
+        for key, child in value.items():
+            _continued(child, (*path, key), (*track, key), scope, pieces)
     elif isinstance(value, list):
-        children = [(position, _number(child, position), child) for position, child in enumerate(value)]
-    pieces: list[Piece] = []
-    for step, name, child in children:
-        pieces += _continued(child, (*path, step), (*track, name), scope)
-    return pieces
+        for position, child in enumerate(value):
+            _continued(child, (*path, position), (*track, _number(child, position)), scope, pieces)
 
 
 def _number(element: Any, position: Any) -> Any:
@@ -276,15 +281,16 @@ def _number(element: Any, position: Any) -> Any:
 
 
 def _ordered(choices: list[Any], pieces: list[Piece]) -> Delta:
-    only = choices[0] if len(choices) == 1 and isinstance(choices[0], dict) else None
     finishes = any(isinstance(choice, dict) and choice.get("finish_reason") is not None for choice in choices)
-    telling = finishes or any(piece.text for piece in pieces)
+    telling = finishes or bool(pieces)
+    only = choices[0] if len(choices) == 1 and isinstance(choices[0], dict) else None
     if only is None or not isinstance(number := only.get("index", 0), int):
-        return Delta(pieces, lane=None, telling=telling, final=finishes)
-    continued = [piece for piece in pieces if isinstance(piece.track, tuple) and piece.track[0] != "alone"]
-    thinking = [piece for piece in continued if piece.scope is Scope.REASONING]
-    if thinking and (finishes or len(thinking) < len(continued)):  # in both lanes: later reasoning must not overtake
-        return Delta(pieces, lane=None, telling=telling, final=finishes)
+        return Delta(pieces, None, None, telling, finishes)
+    # scopes of the texts that go on in other events
+    scopes = {piece.scope is Scope.REASONING for piece in pieces if piece.track[0] != _ALONE}  # type: ignore[index]
+    thinking = True in scopes
+    if thinking and (finishes or False in scopes):  # in both lanes: later reasoning must not overtake
+        return Delta(pieces, None, None, telling, finishes)
     lane, other = (number, "reasoning"), (number, "answer")
     return Delta(pieces, lane if thinking else other, lane if finishes else None, telling, finishes)
 

@@ -7,7 +7,6 @@ passed over.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Any, Final
 
 from extproc.formats.base import Span
@@ -29,29 +28,48 @@ def binary(value: str) -> bool:
     return (_DATA_URL if value.startswith("data:") else _BASE64).fullmatch(value) is not None
 
 
-def walk(value: Any, path: Path, scope: Scope, skip: frozenset[str], blobs: frozenset[str]) -> Iterator[Span]:
-    """Every text below ``value``.
+class Walk:
+    """Finds the texts in JSON values.
 
     Args:
-        value: a JSON value.
-        path: where it stands.
-        scope: whose words its texts are.
         skip: names whose strings are structure when they look like it.
         blobs: names whose strings may be binary data.
     """
-    if isinstance(value, str):
-        yield from string(value, path, scope, skip, blobs)
-    elif isinstance(value, dict):
-        for key, child in value.items():
-            yield from walk(child, (*path, key), scope, skip, blobs)
-    elif isinstance(value, list):
-        for index, child in enumerate(value):
-            yield from walk(child, (*path, index), scope, skip, blobs)
+
+    __slots__ = ("_blobs", "_skip")
+
+    def __init__(self, skip: frozenset[str], blobs: frozenset[str]) -> None:
+        self._skip = skip
+        self._blobs = blobs
+
+    def value(self, value: Any, path: Path, scope: Scope, found: list[Span]) -> None:
+        """Add every text of a value that stands at ``path``; ``scope`` says whose words they are."""
+        name = next((key for key in reversed(path) if isinstance(key, str)), "")
+        self._value(value, path, name, scope, found)
+
+    def members(self, value: dict[str, Any], path: Path, scope: Scope, found: list[Span], but: str = "") -> None:
+        """The same for the members of an object, except one."""
+        for name, child in value.items():
+            if child and type(child) in _HOLDERS and name != but:
+                self._value(child, (*path, name), name, scope, found)
+
+    def is_text(self, value: str, name: str) -> bool:
+        """Whether the string of this name is a text: not empty, structure or binary data."""
+        if not value or (name in self._skip and structural(value)):
+            return False
+        return not (name in self._blobs and binary(value))
+
+    def _value(self, value: Any, path: Path, name: str, scope: Scope, found: list[Span]) -> None:
+        if isinstance(value, str):
+            if self.is_text(value, name):
+                found.append(Span(path, scope, value, name == "arguments"))
+        elif isinstance(value, dict):
+            self.members(value, path, scope, found)
+        elif isinstance(value, list):
+            for index, child in enumerate(value):
+                if child and type(child) in _HOLDERS:
+                    self._value(child, (*path, index), name, scope, found)
 
 
-def string(value: str, path: Path, scope: Scope, skip: frozenset[str], blobs: frozenset[str]) -> Iterator[Span]:
-    """The span of one string, unless it is empty, structure or binary data."""
-    name = next((key for key in reversed(path) if isinstance(key, str)), "")
-    if not value or (name in skip and structural(value)) or (name in blobs and binary(value)):
-        return
-    yield Span(path, scope, value, json=name == "arguments")
+_HOLDERS: Final[frozenset[type]] = frozenset({str, dict, list})
+"""What a text can be, or be in; everything else is passed over before a path is made for it."""

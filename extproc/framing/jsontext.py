@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json  # noqa: TID251  the one place: duplicate keys need its pairs hook
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import orjson
@@ -34,12 +34,15 @@ def parse(raw: bytes) -> Any:
         value = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
         raise DecodeError(_reason(error)) from None
-    keys, depth = _measure(value)
-    if depth > MAX_DEPTH:
+    # Nothing is nested deeper than it has brackets.
+    if raw.count(b"[") + raw.count(b"{") > MAX_DEPTH and _too_deep(value):
         raise DecodeError(f"nested deeper than {MAX_DEPTH}")
-    # Every key is followed by a colon, so more candidates than keys means duplicates, or a '":' inside a string.
-    if keys and len(_KEYS.findall(raw)) != keys:
-        _refuse_duplicates(raw)
+    # A text that is exactly what its value is written as has no key twice: no value has. Most bodies are.
+    if orjson.dumps(value) != raw:
+        # Every key is followed by a colon, so more candidates than keys means duplicates, or a '":' inside a string.
+        keys = _keys(value)
+        if keys and len(_KEYS.findall(raw)) != keys:
+            _refuse_duplicates(raw)
     return value
 
 
@@ -47,23 +50,31 @@ def _reason(error: orjson.JSONDecodeError) -> str:
     return f"not valid JSON at line {error.lineno} column {error.colno}"
 
 
-def _measure(value: Any) -> tuple[int, int]:
-    """Number of object keys and depth of a value."""
-    keys = depth = 0
-    level = [value] if isinstance(value, (dict, list)) else []
+def _too_deep(value: Any) -> bool:
+    level = _containers([value])
+    for _ in range(MAX_DEPTH):
+        if not level:
+            return False
+        level = _containers([child for node in level if node for child in _members(node)])
+    return bool(level)
+
+
+def _keys(value: Any) -> int:
+    """Number of keys of all objects of a value."""
+    keys = 0
+    level = _containers([value])
     while level:
-        depth += 1
-        if depth > MAX_DEPTH:
-            break
-        below: list[Any] = []
-        for node in level:
-            if isinstance(node, dict):
-                keys += len(node)
-                below += [child for child in node.values() if isinstance(child, (dict, list))]
-            else:
-                below += [child for child in node if isinstance(child, (dict, list))]
-        level = below
-    return keys, depth
+        keys += sum([len(node) for node in level if isinstance(node, dict)])
+        level = _containers([child for node in level if node for child in _members(node)])
+    return keys
+
+
+def _containers(values: list[Any]) -> list[Any]:
+    return [value for value in values if isinstance(value, (dict, list))]
+
+
+def _members(node: Any) -> Iterable[Any]:
+    return node.values() if isinstance(node, dict) else node
 
 
 def _refuse_duplicates(raw: bytes) -> None:

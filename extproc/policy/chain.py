@@ -30,7 +30,7 @@ class Guard:
 class Chain:
     """The compiled policies, in the order of the configuration. Immutable."""
 
-    __slots__ = ("_guards", "policies")
+    __slots__ = ("_guarded", "_guards", "policies")
 
     def __init__(self, policies: Iterable[Policy]) -> None:
         self.policies = tuple(policies)
@@ -47,19 +47,21 @@ class Chain:
                 scanners[key] = Scanner(tuple((each, rule) for each in chosen for rule in each.rules))
             return scanners[key]
 
-        self._guards = {
+        guards = {
             (phase, scope): Guard(scanner(phase, scope, enforced=True), scanner(phase, scope, enforced=False))
             for phase in Phase
             for scope in Scope
         }
+        self._guards = {place: guard for place, guard in guards.items() if guard}
+        self._guarded = frozenset(phase for phase, _ in self._guards)
 
-    def guard(self, phase: Phase, scope: Scope) -> Guard:
-        """What applies to texts of this scope in this phase."""
-        return self._guards[phase, scope]
+    def guard(self, phase: Phase, scope: Scope) -> Guard | None:
+        """What applies to texts of this scope in this phase; None where nothing is looked for."""
+        return self._guards.get((phase, scope))
 
     def guards(self, phase: Phase) -> bool:
         """Whether anything at all is looked for in this phase."""
-        return any(self._guards[phase, scope] for scope in Scope)
+        return phase in self._guarded
 
     def armed(self) -> list[str]:
         """Names of all policies, those that only audit in the form ``name;audit``."""
@@ -72,8 +74,8 @@ class Chain:
         """
         decision = Decision()
         for index, (scope, text, json) in enumerate(texts):
-            guard = self._guards[phase, scope]
-            if not text or not guard:
+            guard = self.guard(phase, scope)
+            if not text or guard is None:
                 continue
             try:
                 self._inspect_one(guard, index, text, decision, tally, json=json)
@@ -107,7 +109,7 @@ class Chain:
 
     def open(self, phase: Phase, scope: Scope, tally: Tally, *, json: bool = False) -> Track | None:
         """A track for one text that will arrive in pieces; None where nothing is looked for."""
-        guard = self._guards[phase, scope]
+        guard = self.guard(phase, scope)
         return Track(guard, tally, json=json) if guard else None
 
 

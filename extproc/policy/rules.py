@@ -6,12 +6,14 @@ policies' actions or traffic. Offsets are in characters of the sample; RE2 works
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import re
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 import re2
 
-from extproc.policy.pattern import Bounded, PatternError
+from extproc.policy.pattern import Bounded, PatternError, union
 
 Accept = Callable[[str], int]
 """A validator: how many leading characters of a candidate really are a match. 0: no match begins here; -n: none begins
@@ -84,29 +86,45 @@ class Sample:
         return self._char
 
 
-_ASCII_BLANKS: Final = "\t\n\v\f\r"
-_BLANKS: Final = (
-    _ASCII_BLANKS + "\x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
-)
+_BLANKS: Final = "\t\n\v\f\r\x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
+_MICRO: Final = "\xb5"  # the one character of Latin-1 that folds to another alphabet
+
+
+def _folded_byte(char: str) -> int:
+    if char in _BLANKS:
+        return ord(" ")
+    folded = char.casefold()
+    return ord(folded if len(folded) == 1 and folded <= "\xff" else char)
+
+
+_LATIN_1: Final = bytes(_folded_byte(chr(code)) for code in range(256))
+_GROWING: Final = re.compile(
+    "(["
+    + "".join(
+        char for low, high in ((0x80, 0x600), (0x1E00, 0x2000), (0xFB00, 0xFB20)) for char in map(chr, range(low, high))
+        if len(char.casefold()) > 1
+    )
+    + "])"
+)  # fmt: skip
+"""The characters that fold to several, as ß does."""
 
 
 def fold(text: str) -> str:
     """Case-fold and blank white space without changing the length, each character by itself (no context)."""
     if text.isascii():
-        folded = text.lower()
-    else:
-        folded = text.casefold()
-        if len(folded) != len(text):  # some character folds to several: keep those as they are
-            folded = "".join(_fold_one(char) for char in text)
-    for blank in _ASCII_BLANKS if text.isascii() else _BLANKS:
+        return text.encode().translate(_LATIN_1).decode()
+    if _MICRO not in text:
+        with contextlib.suppress(UnicodeEncodeError):  # ten times faster than ``casefold``
+            return text.encode("latin-1").translate(_LATIN_1).decode("latin-1")
+    folded = text.casefold()
+    if len(folded) != len(text):  # some character folds to several: those stay as they are
+        parts = _GROWING.split(text)
+        parts[::2] = [part.casefold() for part in parts[::2]]
+        folded = "".join(parts)
+    for blank in _BLANKS:
         if blank in folded:
             folded = folded.replace(blank, " ")
     return folded
-
-
-def _fold_one(char: str) -> str:
-    folded = char.casefold()
-    return folded if len(folded) == 1 else char
 
 
 class Rule(Protocol):
@@ -172,19 +190,27 @@ def _pending(prefix: Callable[..., list[tuple[int, int]]], sample: Sample, start
 
 
 class RegexBundle:
-    """All regular expressions of a scanner as one: is there any match at all, and where may one be under way."""
+    """All regular expressions of a scanner as one: is there any match at all, and where may one be under way.
 
-    __slots__ = ("_any", "_prefix")
+    ``rules`` are the expressions, each with a number of the caller's.
+    """
 
-    def __init__(self, pattern: Bounded) -> None:
+    __slots__ = ("_any", "_numbers", "_prefix")
+
+    def __init__(self, rules: Sequence[tuple[int, RegexRule]]) -> None:
+        pattern = union([rule.pattern for _, rule in rules])
         self._any = compile_re2(pattern.source)._regexp.Match
         self._prefix = compile_re2(f"(?:{pattern.prefix})\\z")._regexp.Match
+        self._numbers = frozenset(number for number, _ in rules)
 
-    def any_from(self, sample: Sample, start: int) -> bool:
-        """Whether at least one of the expressions matches at or after ``start``."""
-        found: int = self._any(_UNANCHORED, sample.utf8, sample.byte_at(start), len(sample.utf8))[0][0]
-        return found >= 0
+    def found(self, sample: Sample, start: int) -> frozenset[int]:
+        """Numbers of the expressions that may have a match at or after ``start``: all, or none."""
+        begin: int = self._any(_UNANCHORED, sample.utf8, sample.byte_at(start), len(sample.utf8))[0][0]
+        return self._numbers if begin >= 0 else _NOBODY
 
     def pending(self, sample: Sample, start: int) -> int:
         """The least place at or after ``start`` where one of them may be under way."""
         return _pending(self._prefix, sample, start)
+
+
+_NOBODY: Final[frozenset[int]] = frozenset()

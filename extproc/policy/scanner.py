@@ -12,8 +12,8 @@ import sys
 from typing import NamedTuple
 
 from extproc.policy.api import Action, OnError, Policy
-from extproc.policy.pattern import union
 from extproc.policy.rules import RegexBundle, RegexRule, Rule, Sample
+from extproc.policy.words import WordBundle, WordRule
 
 
 class Match(NamedTuple):
@@ -34,14 +34,16 @@ class Op(NamedTuple):
 class Scanner:
     """Immutable; shared by all exchanges. ``entries`` are (policy, rule) in order of precedence."""
 
-    __slots__ = ("_bundle", "_others", "_regexes", "entries")
+    __slots__ = ("_others", "_regexes", "_words", "entries")
 
     def __init__(self, entries: tuple[tuple[Policy, Rule], ...]) -> None:
         self.entries = entries
-        self._regexes = [index for index, (_, rule) in enumerate(entries) if isinstance(rule, RegexRule)]
-        self._others = [index for index, (_, rule) in enumerate(entries) if not isinstance(rule, RegexRule)]
-        patterns = [rule.pattern for _, rule in entries if isinstance(rule, RegexRule)]
-        self._bundle = RegexBundle(union(patterns)) if patterns else None
+        regexes = [(index, rule) for index, (_, rule) in enumerate(entries) if isinstance(rule, RegexRule)]
+        words = [(index, rule) for index, (_, rule) in enumerate(entries) if isinstance(rule, WordRule)]
+        bundled = {index for index, _ in (*regexes, *words)}
+        self._regexes = RegexBundle(regexes) if regexes else None
+        self._words = WordBundle(words) if words else None
+        self._others = [index for index in range(len(entries)) if index not in bundled]
 
     def __bool__(self) -> bool:
         return bool(self.entries)
@@ -56,26 +58,29 @@ class Scanner:
 
     def pending(self, sample: Sample, start: int) -> int:
         """The least place at or after ``start`` where a match of any rule may be under way."""
-        least = self._bundle.pending(sample, start) if self._bundle else len(sample.text)
+        least = self._regexes.pending(sample, start) if self._regexes else len(sample.text)
+        if self._words:
+            least = min(least, self._words.pending(sample, start))
         for index in self._others:
             least = min(least, self.entries[index][1].pending(sample, start))
         return least
 
-    def matches(self, sample: Sample, cursors: list[int], limit: int) -> list[Match]:
-        """All matches that begin before ``limit``, each rule from its own cursor on; moves the cursors.
+    def matches(self, sample: Sample, start: int, limit: int, ahead: dict[int, int]) -> list[Match]:
+        """All matches that begin in ``start <= s < limit``.
 
-        Every match that begins before ``limit`` must already be decided by the sample (see ``pending``).
+        Every match that begins before ``limit`` must already be decided by the sample (see ``pending``). ``ahead`` says
+        where a rule's next match may begin when its last one ends beyond ``start``; it is brought up to ``limit``.
         """
+        if start >= limit:
+            return []
         found: list[Match] = []
-        active = self._others
-        start = min((cursors[index] for index in self._regexes), default=limit)
-        if self._bundle and start < limit and self._bundle.any_from(sample, start):
-            active = [*self._others, *self._regexes]
-        else:
-            for index in self._regexes:
-                cursors[index] = max(cursors[index], limit)
+        active = set(self._others)
+        if self._regexes:
+            active |= self._regexes.found(sample, start)
+        if self._words:
+            active |= self._words.found(sample, start, limit)
         for index in active:
-            cursors[index] = self._run(index, sample, cursors[index], limit, found)
+            ahead[index] = self._run(index, sample, max(start, ahead.get(index, 0)), limit, found)
         found.sort(key=lambda match: (match.start, -match.end, match.order))
         return found
 
@@ -98,7 +103,7 @@ class Scanner:
     def scan(self, text: str) -> list[Match]:
         """All matches in a whole text, in order."""
         sample = Sample(text, closed=True)
-        return self.matches(sample, [0] * len(self.entries), len(text))
+        return self.matches(sample, 0, len(text), {})
 
 
 class PolicyFailedError(Exception):

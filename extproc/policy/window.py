@@ -6,10 +6,10 @@ character before it either belongs to such a match or to none. So characters up 
 that reaches beyond it) are given out as operations, in order and exactly once; the rest is held back. One character of
 what was given out stays as left context for word boundaries. Nothing is ever given out because time has passed.
 
-Three cursors, all absolute:
+Cursors count from the beginning of the buffer:
 ``_decided``  no undecided match begins before it; the next search for one starts here;
 ``_emitted``  operations cover the text up to here; ahead of ``_decided`` while a cluster of matches is open;
-``_cursors``  for each rule, where its next match may begin (matches of one rule do not overlap).
+``_ahead``    where the next match of a rule may begin that ends beyond ``_decided`` (matches of one rule do not overlap).
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ class Window:
     ``blocked`` is the policy that ended it: operations then stop where its match begins, and nothing may follow.
     """
 
-    __slots__ = ("_base", "_buffer", "_cursors", "_decided", "_emitted", "_scanner", "_tally", "blocked")
+    __slots__ = ("_ahead", "_buffer", "_decided", "_emitted", "_scanner", "_tally", "blocked")
 
     def __init__(self, scanner: Scanner, tally: Tally) -> None:
         self._scanner = scanner
         self._tally = tally
         self._buffer = ""
-        self._base = self._decided = self._emitted = 0
-        self._cursors = [0] * len(scanner.entries)
+        self._decided = self._emitted = 0
+        self._ahead: dict[int, int] = {}
         self.blocked: Policy | None = None
 
     @property
     def held(self) -> int:
         """Characters that have arrived and are not yet covered by operations."""
-        return self._base + len(self._buffer) - self._emitted
+        return len(self._buffer) - self._emitted
 
     def feed(self, text: str) -> list[Op]:
         """Take the next piece; returns the operations that are decided now."""
@@ -48,7 +48,7 @@ class Window:
             return []
         self._buffer += text
         sample = Sample(self._buffer, closed=False)
-        return self._advance(sample, self._scanner.pending(sample, self._decided - self._base))
+        return self._advance(sample, self._scanner.pending(sample, self._decided))
 
     def close(self) -> list[Op]:
         """The text has ended; returns the operations for all that was held back."""
@@ -58,28 +58,29 @@ class Window:
         return self._advance(sample, len(self._buffer))
 
     def _advance(self, sample: Sample, limit: int) -> list[Op]:
-        base = self._base
-        cursors = [cursor - base for cursor in self._cursors]
-        matches = self._scanner.matches(sample, cursors, limit)
+        matches = self._scanner.matches(sample, self._decided, limit, self._ahead)
         ops: list[Op] = []
-        stop = blocking(self._scanner, matches)
-        for match in matches if stop < 0 else matches[: stop + 1]:
-            self._tally.add(self._scanner.policy(match), self._scanner.rule(match).label)
-        done = lay(self._scanner, matches if stop < 0 else matches[:stop], self._emitted - base, ops)
-        if stop >= 0:
-            limit = matches[stop].start
-            self.blocked = self._scanner.policy(matches[stop])
+        done = self._emitted
+        if matches:
+            stop = blocking(self._scanner, matches)
+            for match in matches if stop < 0 else matches[: stop + 1]:
+                self._tally.add(self._scanner.policy(match), self._scanner.rule(match).label)
+            done = lay(self._scanner, matches if stop < 0 else matches[:stop], done, ops)
+            if stop >= 0:
+                limit = matches[stop].start
+                self.blocked = self._scanner.policy(matches[stop])
         if limit > done:
             ops.append(Op(limit - done))
             done = limit
-        self._emitted = base + done
-        self._decided = base + limit
-        self._cursors = [cursor + base for cursor in cursors]
-        self._trim(limit)
+        self._emitted = done
+        self._decided = limit
+        self._trim(limit - _CONTEXT)
         return ops
 
-    def _trim(self, limit: int) -> None:
-        cut = limit - _CONTEXT
+    def _trim(self, cut: int) -> None:
         if cut > 0:
             self._buffer = self._buffer[cut:]
-            self._base += cut
+            self._decided -= cut
+            self._emitted -= cut
+            if self._ahead:
+                self._ahead = {order: place - cut for order, place in self._ahead.items() if place > cut}

@@ -8,7 +8,9 @@ with its particles) have no such boundary.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import ahocorasick
 
@@ -26,6 +28,64 @@ def joins(char: str) -> bool:
     return char.isalnum() and not any(low <= code <= high for low, high in _UNSPACED)
 
 
+_JOINING = rf"[^\W{''.join(f'{chr(low)}-{chr(high)}' for low, high in _UNSPACED)}]"  # what ``joins`` says, as a class
+_PLACES = re.compile(rf"(?<!{_JOINING})|(?!{_JOINING})")
+"""Where an entry may begin: everywhere but inside a word."""
+
+_GRAM = 4
+
+
+class _Lexicon:
+    """Entries as one automaton. Each has a value of the caller's.
+
+    ``width`` is the length of the longest. ``_grams`` are all runs of ``_GRAM`` characters in the entries: what ends in none
+    of them is no beginning of a longer entry, and most texts do not.
+    """
+
+    __slots__ = ("_automaton", "_grams", "width")
+
+    def __init__(self, entries: Mapping[str, Any]) -> None:
+        self._automaton = ahocorasick.Automaton()
+        for entry, value in entries.items():
+            self._automaton.add_word(entry, (len(entry), joins(entry[0]), joins(entry[-1]), value))
+        self._automaton.make_automaton()
+        self.width = max(map(len, entries), default=0)
+        self._grams = frozenset(
+            entry[at : at + _GRAM] for entry in entries for at in range(max(0, len(entry) - _GRAM + 1))
+        )
+
+    def __len__(self) -> int:
+        return len(self._automaton)
+
+    def occurrences(self, sample: Sample, start: int, limit: int) -> Iterator[tuple[int, int, Any]]:
+        """(start, end, value) of entries that begin in ``start <= s < limit``, in the order of their ends."""
+        if start >= limit or not self.width:
+            return
+        text = sample.text
+        size = len(text)
+        stop = min(size, limit - 1 + self.width)
+        for last, (length, joins_left, joins_right, value) in self._automaton.iter(sample.folded, start, stop):
+            end = last + 1
+            first = end - length
+            if first >= limit or (joins_left and first > 0 and joins(text[first - 1])):
+                continue
+            if not (joins_right and end < size and joins(text[end])):
+                yield first, end, value
+
+    def pending(self, sample: Sample, start: int) -> int:
+        """See ``Rule.pending``."""
+        folded = sample.folded
+        size = len(folded)
+        at = max(start, size - self.width)
+        if size - at >= _GRAM and folded[-_GRAM:] not in self._grams:
+            at = size - _GRAM + 1
+        for place in _PLACES.finditer(sample.text, at):
+            at = place.start()
+            if at < size and self._automaton.match(folded[at:]):
+                return at
+        return size
+
+
 class WordRule:
     """A list of words and phrases as one rule: leftmost match, of those the longest.
 
@@ -35,54 +95,58 @@ class WordRule:
         replacement: what stands in for a match.
     """
 
-    __slots__ = ("_automaton", "label", "replacement", "width")
+    __slots__ = ("_lexicon", "entries", "label", "replacement", "width")
 
     def __init__(self, label: str, words: Iterable[str], replacement: str) -> None:
         self.label = label
         self.replacement = replacement
-        self._automaton = ahocorasick.Automaton()
-        entries = {fold(" ".join(word.split())) for word in words} - {""}
-        for entry in entries:
-            self._automaton.add_word(entry, (len(entry), joins(entry[0]), joins(entry[-1])))
-        self._automaton.make_automaton()
-        self.width = max((len(entry) for entry in entries), default=0)
+        self.entries = frozenset(fold(" ".join(word.split())) for word in words) - {""}
+        self._lexicon = _Lexicon(dict.fromkeys(self.entries))
+        self.width = self._lexicon.width
 
     def __len__(self) -> int:
-        return len(self._automaton)
+        return len(self._lexicon)
 
     def find(self, sample: Sample, start: int, limit: int) -> tuple[int, int] | None:
         """See ``Rule.find``."""
-        if start >= limit or not self.width:
-            return None
         best: tuple[int, int] | None = None
-        stop = min(len(sample.text), limit - 1 + self.width)
-        for last, entry in self._automaton.iter(sample.folded, start, stop):
-            first, end = last + 1 - entry[0], last + 1
+        for first, end, _ in self._lexicon.occurrences(sample, start, limit):
             if best is not None and end > best[0] + self.width:
                 break
-            if first >= limit or not _bounded(sample.text, first, end, entry):
-                continue
             if best is None or (first, -end) < (best[0], -best[1]):
                 best = (first, end)
         return best
 
     def pending(self, sample: Sample, start: int) -> int:
         """See ``Rule.pending``."""
-        text, folded, match = sample.text, sample.folded, self._automaton.match
-        size = len(text)
-        at = max(start, size - self.width)
-        inside = at > 0 and joins(text[at - 1])
-        while at < size:
-            joining = joins(text[at])
-            if not (inside and joining) and match(folded[at:]):
-                return at
-            inside = joining
-            at += 1
-        return size
+        return self._lexicon.pending(sample, start)
 
 
-def _bounded(text: str, first: int, end: int, entry: tuple[int, bool, bool]) -> bool:
-    _, joins_left, joins_right = entry
-    if joins_left and first > 0 and joins(text[first - 1]):
-        return False
-    return not (joins_right and end < len(text) and joins(text[end]))
+class WordBundle:
+    """All word lists of a scanner as one: which of them have a match at all, and where may one be under way.
+
+    ``rules`` are the lists, each with a number of the caller's.
+    """
+
+    __slots__ = ("_count", "_lexicon")
+
+    def __init__(self, rules: Sequence[tuple[int, WordRule]]) -> None:
+        owners: dict[str, list[int]] = {}
+        for number, rule in rules:
+            for entry in rule.entries:
+                owners.setdefault(entry, []).append(number)
+        self._lexicon = _Lexicon(owners)
+        self._count = len(rules)
+
+    def found(self, sample: Sample, start: int, limit: int) -> set[int]:
+        """Numbers of the lists that have a match which begins in ``start <= s < limit``."""
+        found: set[int] = set()
+        for _, _, numbers in self._lexicon.occurrences(sample, start, limit):
+            found.update(numbers)
+            if len(found) == self._count:
+                break
+        return found
+
+    def pending(self, sample: Sample, start: int) -> int:
+        """The least place at or after ``start`` where an entry of one of them may be under way."""
+        return self._lexicon.pending(sample, start)

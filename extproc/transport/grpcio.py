@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import stat
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +18,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from extproc.errors import StartupError
 from extproc.service import FILTER, Service, Session, StreamFailed, Turn
+from extproc.transport.sockets import remove_stale
 from extproc.wire import METHOD, SERVICE
 
 _SLACK: Final = 1 << 20
@@ -62,7 +62,7 @@ class GrpcTransport:
         path = self._socket_path()
         if path:
             path.parent.mkdir(parents=True, exist_ok=True)
-            _remove_stale(path)
+            remove_stale(path)
         before = os.umask(0o177)  # the socket is for its owner alone from the first moment
         try:
             self._server.add_insecure_port(self._address)
@@ -78,9 +78,6 @@ class GrpcTransport:
         """See ``Transport.stop``."""
         await self._health.enter_graceful_shutdown()
         await self._server.stop(grace)
-        path = self._socket_path()
-        if path:
-            path.unlink(missing_ok=True)
 
     def _socket_path(self) -> Path | None:
         return Path(self._address.removeprefix("unix:")) if self._address.startswith("unix:") else None
@@ -176,8 +173,3 @@ class _Call:
                 self._reader.cancel()
         except grpc.RpcError:
             return  # the stream ended meanwhile
-
-
-def _remove_stale(path: Path) -> None:
-    if path.exists() and stat.S_ISSOCK(path.stat().st_mode):
-        path.unlink()

@@ -10,6 +10,7 @@ import functools
 import json
 import os
 import random
+import select
 import signal
 import time
 import urllib.request
@@ -71,6 +72,15 @@ def kill(gateway: Running) -> None:
     os.kill(random.choice(workers(gateway)), signal.SIGKILL)
 
 
+def kill_dead(gateway: Running) -> None:
+    """Kill and wait until the process is gone: the kernel takes some milliseconds, in which nothing can know of it."""
+    pid = random.choice(workers(gateway))
+    dead = os.pidfd_open(pid)
+    os.kill(pid, signal.SIGKILL)
+    select.select([dead], [], [], 5)
+    os.close(dead)
+
+
 def stop_still(gateway: Running) -> None:
     os.kill(random.choice(workers(gateway)), signal.SIGSTOP)
 
@@ -112,11 +122,10 @@ def test_after_a_kill_hardly_a_request_fails(alive: Running, upstream: Upstream)
         assert (
             asyncio.run(hundred(alive)).count("200") == 100
         )  # Envoy counts failures of a worker since its last success
-        kill(alive)
+        kill_dead(alive)
         failed.append(100 - asyncio.run(hundred(alive)).count("200"))
     print("failed of a hundred after a kill:", failed)
-    assert sorted(failed)[len(failed) // 2] <= 2, failed
-    assert max(failed) <= 5, failed
+    assert max(failed) <= 1, failed
 
 
 def test_the_sdks_own_retries_hide_a_kill(alive: Running, upstream: Upstream) -> None:

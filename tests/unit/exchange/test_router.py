@@ -8,7 +8,8 @@ import pytest
 
 from extproc import events
 from extproc.errors import ProtocolError
-from extproc.exchange.router import DECISION, REROUTE, RouterExchange
+from extproc.exchange.headers import REROUTE
+from extproc.exchange.router import DECISION, RouterExchange
 from extproc.exchange.state import State
 from tests.unit.exchange.support import answer_headers, chat, chat_headers, headers_of, runtime, sse
 

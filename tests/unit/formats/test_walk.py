@@ -2,14 +2,16 @@
 
 import pytest
 
-from extproc.formats.walk import binary, structural, walk
+from extproc.formats.walk import Walk, binary, structural
 from extproc.policy.api import Scope
 
 SKIP, BLOBS = frozenset({"id", "type"}), frozenset({"url", "data"})
 
 
 def found(value):
-    return {span.path: span.text for span in walk(value, ("x",), Scope.USER, SKIP, BLOBS)}
+    spans = []
+    Walk(SKIP, BLOBS).value(value, ("x",), Scope.USER, spans)
+    return {span.path: span.text for span in spans}
 
 
 @pytest.mark.parametrize(
