@@ -1,201 +1,135 @@
-"""The benchmark: the same load through the same Envoy, bare and with ours, interleaved; ratios and medians.
+"""The benchmark: the same load through the same Envoy, bare and with ours, and through others; interleaved.
 
-Usage: python -m tests.bench [--smoke] [--json FILE]
+Usage: python -m tests.bench [--smoke] [--only CASE] [--variants NAME,NAME] [--rounds N] [--seconds S] [--json FILE]
 """
+
+from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
+import os
+import platform
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
+from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 import orjson
 import uvloop
 
-from extproc.config.load import load
-from extproc.envoy import bootstrap, types
-from extproc.envoy.binary import find
-from extproc.envoy.layout import Layout
-from extproc.envoy.process import Envoy
-from extproc.envoy.types import typed
-from extproc.gateway import Options
-from extproc.runtime import compile_runtime
-from extproc.supervisor import running
-from extproc.telemetry import Log
+from extproc.version import __version__
+from tests.bench.cases import CASES, Case
+from tests.bench.measure import Figures, run_once, summary
+from tests.bench.report import LEGEND, table
+from tests.bench.variants import ACCOUNTABLE, ALONE, NAMES, Gateway, Skipped, open_variant, script
 
-CONFIG = """
-gateway: {{tls: none, port: 0}}
-health: {{port: null}}
-providers: {{bench: {{type: openai-compatible, base_url: "http://127.0.0.1:{port}/v1", keys: none}}}}
-policies: {policies}
-attach: {attach}
-log: {{format: json}}
-"""
-GUARDS = (
-    "{pii: {kind: pii}, injection: {kind: wordlist, pack: prompt-injection, action: block, phase: both},"
-    " profanity: {kind: wordlist, pack: profanity}, adult: {kind: wordlist, pack: adult}}"
-)
-VARIANTS = {"no policies": ("{}", "[]"), "all packs": (GUARDS, "[{use: [pii, injection, profanity, adult]}]")}
-CASES = {
-    "1 connection, 1 KB": ["1", "1024"],
-    "32 connections, 1 KB": ["32", "1024"],
-    "32 streams of 100 events": ["32", "1024", "stream"],
-}
+_START = "start"
 
 
-async def start(*command):
-    return await asyncio.create_subprocess_exec(sys.executable, "-m", *command, stdout=subprocess.PIPE)
-
-
-async def load_once(port, seconds, case):
-    connections, size, *rest = case
-    process = await start("tests.bench.load", str(port), connections, str(seconds), size, *rest)
-    out, _ = await process.communicate()
-    return orjson.loads(out)
-
-
-@contextlib.asynccontextmanager
-async def bare(upstream, folder):
-    """Envoy alone: one listener, one cluster, no filters but the router."""
-    folder.mkdir()
-    route = {"match": {"prefix": "/"}, "route": {"cluster": "u", "timeout": "60s"}}
-    manager = typed(
-        types.HTTP_MANAGER,
-        stat_prefix="bare",
-        route_config={"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": [route]}]},
-        http_filters=[{"name": "envoy.filters.http.router", "typed_config": typed(types.ROUTER)}],
+def arguments() -> argparse.Namespace:
+    """What the command line says."""
+    parser = argparse.ArgumentParser(prog="tests.bench", description="Bare Envoy, ours, and others; side by side.")
+    parser.add_argument("--smoke", action="store_true", help="a fraction of a second each: does it work, not how fast")
+    parser.add_argument(
+        "--only", action="append", metavar="CASE", help=f"{', '.join(each.name for each in CASES)}, start"
     )
-    chain = {"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]}
-    endpoint = {"endpoint": types.address("127.0.0.1", upstream)}
-    cluster = {
-        "name": "u",
-        "type": "STATIC",
-        "load_assignment": {"cluster_name": "u", "endpoints": [{"lb_endpoints": [endpoint]}]},
-    }
-    layout = Layout(folder, folder, folder, "", ())
-    whole = {
-        "admin": types.address("127.0.0.1", 0),
-        "static_resources": {
-            "listeners": [{"name": "main", **types.address("127.0.0.1", 0), "filter_chains": [chain]}],
-            "clusters": [cluster],
-        },
-    }
-    bootstrap.replace(layout.bootstrap, whole)
-    envoy = Envoy(find(), layout, threads=1)
-    await envoy.start()
-    try:
-        yield envoy.ports["main"]
-    finally:
-        await envoy.stop()
+    parser.add_argument("--variants", metavar="NAMES", help=f"some of: {'; '.join(NAMES)} (separated by semicolons)")
+    parser.add_argument("--seconds", type=float, default=3.0, help="how long a run is (default 3)")
+    parser.add_argument("--rounds", type=int, default=5, help="runs of each (default 5)")
+    parser.add_argument("--workers", type=int, default=1, help="worker processes (default 1)")
+    parser.add_argument("--threads", type=int, default=1, help="threads of Envoy (default 1)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write all figures there")
+    options = parser.parse_args()
+    if options.smoke:
+        options.rounds, options.seconds = 1, 0.3
+    options.chosen = [each for each in CASES if not options.only or each.name in options.only]
+    unknown = {*(options.only or ())} - {_START, *(each.name for each in CASES)}
+    options.names = [each.strip() for each in options.variants.split(";")] if options.variants else list(NAMES)
+    unknown |= {*options.names} - {*NAMES}
+    if unknown:
+        parser.error(f"there is no {', '.join(sorted(unknown))}")
+    return options
 
 
-async def worker(upstream, folder, policies, attach):
-    """One gateway in a process of its own, as `extproc up` is."""
-    path = folder / "extproc.yaml"
-    path.write_text(CONFIG.format(port=upstream, policies=policies, attach=attach))
-    process = await start("tests.bench", "--gateway", str(path))
-    return process, int(await process.stdout.readline())
+async def main(options: argparse.Namespace) -> int:
+    """Measure and print; returns the exit status: 1 where an answer was not right."""
+    found: dict[str, Any] = {"machine": machine(options), "skipped": {}, "cases": {}}
+    print(f"{' · '.join(f'{name} {value}' for name, value in found['machine'].items())}\n")
+    async with AsyncExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        provider, line = await stack.enter_async_context(script("tests.bench.upstream"))
+        alone = Gateway(int(line), {"provider": [provider.pid]})
+        gateways = {}
+        for number, name in enumerate(options.names if options.chosen else ()):
+            try:
+                gateway = await stack.enter_async_context(
+                    open_variant(name, alone.port, folder / str(number), options.workers, options.threads)
+                )
+            except Skipped as error:
+                found["skipped"][name] = str(error)
+                print(f"skipped: {name}: {error}\n", flush=True)
+                continue
+            gateway.pids["provider"] = [provider.pid]
+            gateways[name] = gateway
+        for case in options.chosen:
+            rows = await measure(case.shortened() if options.smoke else case, alone, gateways, options)
+            print(table(case, rows), flush=True)
+            found["cases"][case.name] = rows
+    if not options.only or _START in options.only:
+        found["start_seconds"] = statistics.median([await first_answer() for _ in range(min(options.rounds, 3))])
+        print(f"From the command to a gateway that answers: {found['start_seconds']:.2f} s\n")
+    print(LEGEND, end="")
+    if options.json:
+        options.json.write_bytes(orjson.dumps(found, option=orjson.OPT_INDENT_2))
+    wrong = any(rows[name]["errors"] for rows in found["cases"].values() for name in ACCOUNTABLE if name in rows)
+    return 1 if wrong else 0
 
 
-async def gateway(path):
-    """The child's side of ``worker``: runs until its parent ends it."""
-    runtime = compile_runtime(load(Path(path), {}))
-    log = Log("json")
-    log.quiet = True
-    async with running(runtime, log, Options(Path(path).parent / "state", threads=1)) as (_, ports):
-        print(ports.listeners["main"], flush=True)
-        await asyncio.Event().wait()
+async def measure(
+    case: Case, alone: Gateway, gateways: dict[str, Gateway], options: argparse.Namespace
+) -> dict[str, Figures]:
+    """All rounds of a case. Within a round every variant has its turn, and another one begins each time."""
+    runs: dict[str, list[Figures]] = {ALONE: [await run_once(alone, options.seconds, case)]}
+    runs |= {name: [] for name in gateways}
+    names = list(gateways)
+    for each in gateways.values() if not options.smoke else ():  # warm up: connections, memory, code
+        await run_once(each, 0.5, case)
+    for turn in range(options.rounds):
+        start = turn % len(names) if names else 0
+        for name in names[start:] + names[:start]:
+            runs[name].append(await run_once(gateways[name], options.seconds, case))
+    return {name: summary(case, each) for name, each in runs.items()}
 
 
-async def first_answer():
-    """Seconds from the command to the end of the demonstration's first blocked and streamed answers."""
+async def first_answer() -> float:
+    """Seconds from the command to the demonstration's first line: by then a request has gone through."""
     began = time.perf_counter()
-    process = await start("extproc", "demo", "--once")
-    await process.stdout.readuntil(b"client\n")
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "extproc", "demo", "--once", stdout=asyncio.subprocess.PIPE
+    )
+    if process.stdout is not None:
+        await process.stdout.readuntil(b"client\n")
     ready = time.perf_counter() - began
     await process.communicate()
     return ready
 
 
-async def main(options):
-    rounds, seconds = (1, 1.0) if options.smoke else (5, 3.0)
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        provider = await start("tests.bench.upstream", "0")
-        upstream = int(await provider.stdout.readline())
-        children = [provider]
-        try:
-            async with bare(upstream, folder / "bare") as port:
-                ports = {"bare Envoy": port}
-                for variant, (policies, attach) in VARIANTS.items():
-                    place = folder / variant.replace(" ", "-")
-                    place.mkdir()
-                    process, ports[variant] = await worker(upstream, place, policies, attach)
-                    children.append(process)
-                for each in ports.values():  # warm up
-                    await load_once(each, 0.5, ["4", "1024"])
-                found = await measure(ports, rounds, seconds)
-        finally:
-            for process in children:
-                process.terminate()
-                await process.wait()
-    found["start to ready (s)"] = statistics.median([await first_answer() for _ in range(1 if options.smoke else 3)])
-    report(found)
-    if options.json:
-        Path(options.json).write_bytes(orjson.dumps(found, option=orjson.OPT_INDENT_2))
-
-
-async def measure(ports, rounds, seconds):
-    found = {}
-    for case, arguments in CASES.items():
-        runs = {variant: [] for variant in ports}
-        for _ in range(rounds):
-            for variant, port in ports.items():
-                runs[variant].append(await load_once(port, seconds, arguments))
-        found[case] = {variant: summary(each) for variant, each in runs.items()}
-    return found
-
-
-def summary(runs):
-    def median(value):
-        values = [value(run) for run in runs if value(run) is not None]
-        return statistics.median(values) if values else None
-
+def machine(options: argparse.Namespace) -> dict[str, str]:
+    """What the figures depend on besides the code."""
     return {
-        "per_second": median(lambda run: run["exchanges"] / run["seconds"]),
-        "p50_ms": median(lambda run: run["p50_ms"]),
-        "p99_ms": median(lambda run: run["p99_ms"]),
-        "first_ms": median(lambda run: run["first_ms"]),
-        "errors": sum(run["errors"] for run in runs),
+        "llm-extproc": __version__,
+        "Python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "cores": str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()),
+        "load before": f"{os.getloadavg()[0]:.1f}",
+        "workers": str(options.workers),
+        "Envoy threads": str(options.threads),
+        "rounds": f"{options.rounds} of {options.seconds:g} s",
     }
 
 
-def report(found):
-    print("| case | variant | per second | of bare | p50 ms | added p50 | p99 ms | first event ms | errors |")
-    print("|---|---|---|---|---|---|---|---|---|")
-    for case, variants in found.items():
-        if not isinstance(variants, dict):
-            continue
-        base = variants["bare Envoy"]
-        for variant, row in variants.items():
-            ratio = row["per_second"] / base["per_second"]
-            first = f"{row['first_ms']:.2f}" if row["first_ms"] else ""
-            print(
-                f"| {case} | {variant} | {row['per_second']:.0f} | {ratio:.0%} | {row['p50_ms']:.2f} |"
-                f" {row['p50_ms'] - base['p50_ms']:+.2f} | {row['p99_ms']:.2f} | {first} | {row['errors']} |"
-            )
-    print(f"\nfrom the command to ready: {found['start to ready (s)']:.2f} s")
-
-
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(prog="tests.bench")
-    parser.add_argument("--smoke", action="store_true", help="short runs: does it work, not how fast is it")
-    parser.add_argument("--json", metavar="FILE", help="also write the figures there")
-    parser.add_argument("--gateway", help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    with contextlib.suppress(KeyboardInterrupt):
-        uvloop.run(gateway(given.gateway) if given.gateway else main(given))
+    sys.exit(uvloop.run(main(arguments())))
