@@ -102,9 +102,7 @@ class Group:
 
     @property
     def only(self) -> Backend | None:
-        """The backend, where there is just one. Then no attempt differs from another: the router filter says all that an
-        attempt needs, and no upstream filter is asked.
-        """
+        """The backend, where there is just one: then the router filter says what an attempt needs, and no other is asked."""
         return self.backends[0] if len(self.backends) == 1 else None
 
     @property
