@@ -33,7 +33,7 @@ class StreamFailed(Exception):
     """The gRPC stream must end with an error. The text is constant: it reaches Envoy's logs."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Turn:
     """What one message led to: messages to send, and whether the stream is then closed cleanly."""
 
