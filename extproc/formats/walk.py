@@ -50,14 +50,17 @@ class Walk:
     def members(self, value: dict[str, Any], path: Path, scope: Scope, found: list[Span], but: str = "") -> None:
         """The same for the members of an object, except one."""
         for name, child in value.items():
-            if child and type(child) in _HOLDERS and name != but:
+            if type(child) is str:
+                if self.is_text(child, name) and name != but:
+                    found.append(Span((*path, name), scope, child, name == "arguments"))
+            elif child and type(child) in _HOLDERS and name != but:
                 self._value(child, (*path, name), name, scope, found)
 
     def is_text(self, value: str, name: str) -> bool:
         """Whether the string of this name is a text: not empty, structure or binary data."""
-        if not value or (name in self._skip and structural(value)):
-            return False
-        return not (name in self._blobs and binary(value))
+        if name in self._skip:
+            return not structural(value)
+        return bool(value) and not (name in self._blobs and binary(value))
 
     def _value(self, value: Any, path: Path, name: str, scope: Scope, found: list[Span]) -> None:
         if isinstance(value, str):

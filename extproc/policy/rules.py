@@ -201,16 +201,13 @@ class RegexBundle:
         pattern = union([rule.pattern for _, rule in rules])
         self._any = compile_re2(pattern.source)._regexp.Match
         self._prefix = compile_re2(f"(?:{pattern.prefix})\\z")._regexp.Match
-        self._numbers = frozenset(number for number, _ in rules)
+        self._numbers = tuple(number for number, _ in rules)
 
-    def found(self, sample: Sample, start: int) -> frozenset[int]:
+    def found(self, sample: Sample, start: int) -> tuple[int, ...]:
         """Numbers of the expressions that may have a match at or after ``start``: all, or none."""
         begin: int = self._any(_UNANCHORED, sample.utf8, sample.byte_at(start), len(sample.utf8))[0][0]
-        return self._numbers if begin >= 0 else _NOBODY
+        return self._numbers if begin >= 0 else ()
 
     def pending(self, sample: Sample, start: int) -> int:
         """The least place at or after ``start`` where one of them may be under way."""
         return _pending(self._prefix, sample, start)
-
-
-_NOBODY: Final[frozenset[int]] = frozenset()
