@@ -58,7 +58,7 @@ class Session:
             StreamFailed: nothing more can be said; the stream must end with an error.
         """
         try:
-            effects = self._exchange.receive(wire.decode(data))
+            effects = self._exchange.receive(wire.decode(data, headers=self._exchange.reads_headers))
             return _turn(effects)
         except ProtocolError as error:
             self._service.fault("protocol", "Envoy broke the order of the protocol", what=str(error))

@@ -326,7 +326,9 @@ class GuardedStream:
     def _bytes(self, frame: _Frame) -> bytes:
         if frame.event.data is None:
             return frame.event.raw
-        values: dict[Path, bytes] = {part.piece.path: dump("".join(part.out)) for part in frame.parts if part.dirty or part.left}
+        values: dict[Path, bytes] = {
+            part.piece.path: dump("".join(part.out)) for part in frame.parts if part.dirty or part.left
+        }
         for echo in self._format.echoes(frame.value, values.keys()):
             values[echo] = b"null"
         if not values:

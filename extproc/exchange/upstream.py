@@ -24,6 +24,9 @@ ATTEMPT: Final = "upstream.request_attempt_count"
 class UpstreamExchange:
     """One attempt. Headers in, and where the model is renamed the body too; then the gRPC stream is closed."""
 
+    reads_headers = False
+    """Names are set and removed whatever they say now."""
+
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
         self._body: bytes | None = None

@@ -108,6 +108,8 @@ class Tally:
 
     def strongest(self) -> Outcome:
         """The outcome that takes precedence among all matches."""
+        if not self.counts:
+            return Outcome.ALLOW
         outcomes = {outcome for _, _, outcome in self.counts}
         return next((each for each in reversed(Outcome) if each.value in outcomes), Outcome.ALLOW)
 
