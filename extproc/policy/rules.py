@@ -189,6 +189,26 @@ def _pending(prefix: Callable[..., list[tuple[int, int]]], sample: Sample, start
     return len(sample.text) if begin < 0 else sample.char_at(begin)
 
 
+class Presence:
+    """An expression of which it only matters whether a folded text has a match."""
+
+    __slots__ = ("_any",)
+
+    def __init__(self, source: str) -> None:
+        self._any = compile_re2(source)._regexp.Match
+
+    def in_folded(self, sample: Sample, start: int) -> bool:
+        """Whether it matches the folded text from ``start`` on."""
+        text = (sample.folded if start == 0 else sample.folded[start:]).encode()
+        found: int = self._any(_UNANCHORED, text, 0, len(text))[0][0]
+        return found >= 0
+
+
+def escape(text: str) -> str:
+    """RE2 syntax for a literal text."""
+    return re2.escape(text)  # type: ignore[no-any-return]
+
+
 class RegexBundle:
     """All regular expressions of a scanner as one: is there any match at all, and where may one be under way.
 
