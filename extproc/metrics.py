@@ -42,6 +42,10 @@ GAUGES: Final[dict[str, str]] = {
 }
 
 
+_OVERHEAD: Final[Key] = ("extproc_overhead_seconds",)
+_LATENCY: Final[Key] = ("extproc_latency_seconds",)
+
+
 class Counters:
     """Counts of one process."""
 
@@ -57,8 +61,8 @@ class Counters:
     def exchange(self, record: Record) -> None:
         """Count an exchange that is over."""
         self.add("extproc_exchanges", record.operation or "none", record.end, record.outcome, _class(record.status))
-        self.add("extproc_overhead_seconds", by=record.overhead_ms / 1000)
-        self.add("extproc_latency_seconds", by=record.latency_ms / 1000)
+        self._values[_OVERHEAD] += record.overhead_ms / 1000  # type: ignore[assignment]
+        self._values[_LATENCY] += record.latency_ms / 1000  # type: ignore[assignment]
         for row in record.verdicts:
             self.add("extproc_verdicts", str(row["policy"]), str(row["outcome"]), by=float(row["count"]))
         for kind, count in (record.tokens or {}).items():

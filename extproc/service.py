@@ -33,7 +33,7 @@ class StreamFailed(Exception):
     """The gRPC stream must end with an error. The text is constant: it reaches Envoy's logs."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Turn:
     """What one message led to: messages to send, and whether the stream is then closed cleanly."""
 
@@ -58,7 +58,7 @@ class Session:
             StreamFailed: nothing more can be said; the stream must end with an error.
         """
         try:
-            effects = self._exchange.receive(wire.decode(data))
+            effects = self._exchange.receive(wire.decode(data, headers=self._exchange.reads_headers))
             return _turn(effects)
         except ProtocolError as error:
             self._service.fault("protocol", "Envoy broke the order of the protocol", what=str(error))

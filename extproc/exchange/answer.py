@@ -6,9 +6,10 @@ codings, and what happens to an answer that cannot be inspected: it is refused, 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
 
 from extproc.errors import DecodeError, LimitExceeded, Refused
 from extproc.events import Headers
@@ -22,7 +23,7 @@ from extproc.runtime import Runtime
 from extproc.usage import Meter
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Verdict:
     """What a piece of an answer came to.
 
@@ -39,7 +40,7 @@ class Verdict:
 
     def then(self, last: Verdict) -> Verdict:
         """This and what the end of the body adds."""
-        return replace(last, body=self.body + last.body, commit=self.commit or last.commit)
+        return Verdict(self.body + last.body, self.commit or last.commit, last.end, last.refused, last.policy)
 
 
 class Answer(Protocol):
@@ -92,8 +93,12 @@ def answer_for(headers: Headers, status: int, runtime: Runtime, tally: Tally, me
     return WholeAnswer(runtime, tally, meter, decoder, status)
 
 
-_OPENING_MAX = 8192
+_OPENING_MAX: Final = 8192
 """What may wait for the first text, so that a block before it can still be a proper status."""
+
+
+_USAGE: Final = re.compile(rb'"usage"\s*:\s*\{')
+"""Many providers say ``"usage": null`` in every event but the last."""
 
 
 class ObservedAnswer:
@@ -145,7 +150,7 @@ class ObservedAnswer:
     def _look(self, events: Iterator[Event]) -> None:
         try:
             for event in events:
-                if event.data and b'"usage"' in event.data:
+                if event.data and _USAGE.search(event.data):
                     self._see(event.data)
         except (DecodeError, LimitExceeded):
             self._events = None  # no longer readable: the bytes go on, the count stays as it is

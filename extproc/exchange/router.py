@@ -58,6 +58,8 @@ class RouterExchange:
         now: Unix time in seconds, for answers that carry one.
     """
 
+    reads_headers = True
+
     def __init__(
         self,
         runtime: Runtime,

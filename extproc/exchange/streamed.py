@@ -31,27 +31,26 @@ _MAX_JOINED: Final = 256
 class _Part:
     """One text of a waiting event: how much of it is undecided and what it has become so far."""
 
-    __slots__ = ("at", "dirty", "frame", "out", "piece")
+    __slots__ = ("at", "dirty", "frame", "left", "out", "piece")
 
     def __init__(self, frame: _Frame, piece: Piece) -> None:
         self.frame = frame
         self.piece = piece
         self.at = 0  # characters decided
+        self.left = len(piece.text)
         self.out: list[str] = []
         self.dirty = False
 
-    @property
-    def left(self) -> int:
-        return len(self.piece.text) - self.at
-
     def take(self, count: int, text: str | None) -> None:
         """Decide the next ``count`` characters: kept where ``text`` is None, else replaced by it."""
+        at = self.at
+        self.at = end = at + count
+        self.left -= count
         if text is None:
-            self.out.append(self.piece.text[self.at : self.at + count])
+            self.out.append(self.piece.text[at:end])
         else:
             self.out.append(text)
             self.dirty = True
-        self.at += count
         if not self.left:
             self.frame.waiting -= 1
 
@@ -64,8 +63,8 @@ class _Frame:
     def __init__(self, event: Event, value: Any, delta: Delta) -> None:
         self.event = event
         self.value = value
-        self.parts: list[_Part] = []
-        self.waiting = 0
+        self.parts = [_Part(self, piece) for piece in delta.pieces]
+        self.waiting = len(self.parts)  # those that are not decided
         self.after = delta.after
         self.telling = delta.telling
         self.final = delta.final
@@ -209,10 +208,6 @@ class GuardedStream:
 
     def _admit(self, event: Event, value: Any, delta: Delta) -> None:
         frame = _Frame(event, value, delta)
-        for piece in delta.pieces:
-            part = _Part(frame, piece)
-            frame.parts.append(part)
-            frame.waiting += 1
         self._wait(frame, delta.lane)
         for part in frame.parts:
             self._decide(part)
@@ -225,18 +220,23 @@ class GuardedStream:
         if piece.track is None or piece.joined:
             self._decide_whole(part)
             return
-        if piece.track not in self._tracks:
-            track = self._chain.open(Phase.RESPONSE, piece.scope, self._tally, json=piece.json)
-            if track is None:
-                part.take(part.left, None)
-                return
-            if len(self._tracks) >= _MAX_TRACKS:
-                raise LimitExceeded(f"more than {_MAX_TRACKS} texts are open at once")
-            self._tracks[piece.track] = track, deque()
-        track, queue = self._tracks[piece.track]
+        opened = self._tracks.get(piece.track) or self._open(piece)
+        if opened is None:
+            part.take(part.left, None)
+            return
+        track, queue = opened
         queue.append(part)
         self._apply(track.feed(piece.text), queue)
         self._blocked = self._blocked or track.blocked
+
+    def _open(self, piece: Piece) -> tuple[Track, deque[_Part]] | None:
+        track = self._chain.open(Phase.RESPONSE, piece.scope, self._tally, json=piece.json)
+        if track is None:
+            return None
+        if len(self._tracks) >= _MAX_TRACKS:
+            raise LimitExceeded(f"more than {_MAX_TRACKS} texts are open at once")
+        opened = self._tracks[piece.track] = track, deque()
+        return opened
 
     def _decide_whole(self, part: _Part) -> None:
         piece = part.piece
@@ -264,17 +264,18 @@ class GuardedStream:
 
     @staticmethod
     def _apply(ops: list[Op], queue: deque[_Part]) -> None:
-        for op in ops:
-            length, text = op
+        for length, text in ops:
             while length:
                 part = queue[0]
-                count = min(length, part.left)
+                count = part.left
+                if count > length:
+                    count = length
+                else:
+                    queue.popleft()
                 part.take(count, text)
                 if text:
                     text = ""  # the replacement stands where the match begins
                 length -= count
-                if not part.left:
-                    queue.popleft()
 
     def _close_tracks(self) -> None:
         for track, queue in self._tracks.values():
@@ -300,16 +301,17 @@ class GuardedStream:
     def _release(self) -> None:
         while True:
             epoch = self._epochs[0]
+            lanes = epoch.lanes
             progress = True
             while progress:
                 progress = False
-                for name, lane in list(epoch.lanes.items()):
-                    while lane and not lane[0].waiting and lane[0].after not in epoch.lanes:
+                for name, lane in [*lanes.items()]:
+                    while lane and not lane[0].waiting and lane[0].after not in lanes:
                         self._emit(lane.popleft())
                         epoch.count -= 1
-                        progress = True
                     if not lane:
-                        del epoch.lanes[name]
+                        del lanes[name]
+                        progress = bool(lanes)  # one of them may have waited for this
             barrier = epoch.barrier
             if epoch.count or barrier is None or barrier.waiting:
                 return
@@ -327,7 +329,7 @@ class GuardedStream:
         values: dict[Path, bytes] = {
             part.piece.path: dump("".join(part.out)) for part in frame.parts if part.dirty or part.left
         }
-        for echo in self._format.echoes(frame.value, set(values)):
+        for echo in self._format.echoes(frame.value, values.keys()):
             values[echo] = b"null"
         if not values:
             return frame.event.raw

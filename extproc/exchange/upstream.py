@@ -23,6 +23,9 @@ BACKEND: Final = "xds.upstream_host_metadata.filter_metadata['extproc']['backend
 class UpstreamExchange:
     """One attempt. Headers in, and where the model is renamed the body too; then the gRPC stream is closed."""
 
+    reads_headers = False
+    """Names are set and removed whatever they say now."""
+
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
         self._body: bytes | None = None

@@ -43,7 +43,7 @@ def _message(message: Any, path: Path, scope: Scope, found: list[Span]) -> None:
         return
     for key, value in message.items():
         if value:
-            _TEXTS.value(value, (*path, key), _scope(key, scope), found)
+            _TEXTS.member(key, value, path, _scope(key, scope), found)
 
 
 def _scope(key: str, scope: Scope) -> Scope:
@@ -76,7 +76,7 @@ class OpenAIChat:
                     scope = _ROLES.get(role, Scope.USER) if isinstance(role, str) else Scope.USER
                     _message(message, (key, index), scope, found)
             elif value:
-                _TEXTS.value(value, (key,), Scope.SYSTEM if key in _OPERATOR else Scope.USER, found)
+                _TEXTS.member(key, value, (), Scope.SYSTEM if key in _OPERATOR else Scope.USER, found)
         return found
 
     def response_spans(self, body: Any) -> list[Span]:
@@ -90,7 +90,7 @@ class OpenAIChat:
                 for index, choice in enumerate(value):
                     _choice(choice, (key, index), found)
             elif value:
-                _TEXTS.value(value, (key,), Scope.ASSISTANT, found)
+                _TEXTS.member(key, value, (), Scope.ASSISTANT, found)
         return found
 
     def delta(self, event: Any) -> Delta:
@@ -233,7 +233,7 @@ def _choice(choice: Any, path: Path, found: list[Span], but: str = "") -> None:
         if key == "message":
             _message(value, (*path, key), Scope.ASSISTANT, found)
         elif key != "logprobs":
-            _TEXTS.value(value, (*path, key), Scope.ASSISTANT, found)
+            _TEXTS.member(key, value, path, Scope.ASSISTANT, found)
         elif others := "\n".join(_alternatives(value)):  # the tokens of the text itself: see echoes
             found.append(Span((*path, key), Scope.ASSISTANT, others))
 

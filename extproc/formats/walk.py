@@ -47,17 +47,25 @@ class Walk:
         name = next((key for key in reversed(path) if isinstance(key, str)), "")
         self._value(value, path, name, scope, found)
 
+    def member(self, name: str, value: Any, path: Path, scope: Scope, found: list[Span]) -> None:
+        """The same for the member ``name`` of the object at ``path``."""
+        if type(value) is str:
+            if self.is_text(value, name):
+                found.append(Span((*path, name), scope, value, name == "arguments"))
+        elif value and type(value) in _HOLDERS:
+            self._value(value, (*path, name), name, scope, found)
+
     def members(self, value: dict[str, Any], path: Path, scope: Scope, found: list[Span], but: str = "") -> None:
-        """The same for the members of an object, except one."""
+        """The same for all members of an object, except one."""
         for name, child in value.items():
-            if child and type(child) in _HOLDERS and name != but:
-                self._value(child, (*path, name), name, scope, found)
+            if child and name != but:
+                self.member(name, child, path, scope, found)
 
     def is_text(self, value: str, name: str) -> bool:
         """Whether the string of this name is a text: not empty, structure or binary data."""
-        if not value or (name in self._skip and structural(value)):
-            return False
-        return not (name in self._blobs and binary(value))
+        if name in self._skip:
+            return not structural(value)
+        return bool(value) and not (name in self._blobs and binary(value))
 
     def _value(self, value: Any, path: Path, name: str, scope: Scope, found: list[Span]) -> None:
         if isinstance(value, str):

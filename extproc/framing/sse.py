@@ -14,10 +14,12 @@ from typing import Final
 from extproc.errors import DecodeError, LimitExceeded
 
 _LINE_END: Final = re.compile(rb"\r\n|\n|\r")
+_PLAIN: Final = re.compile(rb"data: ?([^\r\n]*)\n\n")
+"""An event as nearly all are: one line of data, and nothing else."""
 _BOM: Final = b"\xef\xbb\xbf"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Event:
     """One event. ``data`` is None where it has no data field (comments, keep-alives); ``name`` is its event field.
 
@@ -89,7 +91,17 @@ class EventStream:
 
     def _cut(self, *, closed: bool) -> Iterator[Event]:
         buffer = self._buffer
-        while found := _LINE_END.search(buffer, self._scan):
+        while True:
+            while not self._scan and (plain := _PLAIN.match(buffer)):  # between two events
+                start, end = plain.span(1)
+                del plain  # it holds the buffer, which is about to shrink
+                self._first = False
+                self._add_data(bytes(buffer[start:end]))
+                yield self._event(end + 2)
+            found = _LINE_END.search(buffer, self._scan)
+            if found is None:
+                self._scan = len(buffer)
+                break
             if found.group() == b"\r" and found.end() == len(buffer) and not closed:
                 self._scan = found.start()  # a line feed may follow
                 break
@@ -98,10 +110,8 @@ class EventStream:
                 self._line = self._scan = found.end()
             else:  # a blank line ends the event
                 end = found.end()
-                del found  # it holds the buffer, which is about to shrink
+                del found
                 yield self._event(end)
-        else:
-            self._scan = len(buffer)
         if len(buffer) > self._max:
             raise LimitExceeded(f"an event is longer than {self._max} bytes")
 
@@ -111,15 +121,18 @@ class EventStream:
             self._first = False
         name, _, value = line.partition(b":")
         if name == b"data":
-            try:
-                value.decode()
-            except UnicodeDecodeError:
-                raise DecodeError("an event is not UTF-8") from None
-            self._data.append(value.removeprefix(b" "))
+            self._add_data(value.removeprefix(b" "))
             return
         self._other.append(line)
         if name == b"event":
             self._name = value.removeprefix(b" ").decode("utf-8", "replace")
+
+    def _add_data(self, value: bytes) -> None:
+        try:
+            value.decode()
+        except UnicodeDecodeError:
+            raise DecodeError("an event is not UTF-8") from None
+        self._data.append(value)
 
     def _event(self, end: int) -> Event:
         if end > self._max:

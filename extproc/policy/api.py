@@ -6,7 +6,6 @@ them. Nothing here knows where a text came from beyond its scope.
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
@@ -99,15 +98,18 @@ class Outcome(StrEnum):
 class Tally:
     """How often each policy matched in one exchange, for logs, headers and metrics. Never holds text."""
 
-    counts: Counter[tuple[str, str, str]] = field(default_factory=Counter)  # (policy, label, outcome)
+    counts: dict[tuple[str, str, str], int] = field(default_factory=dict)  # by policy, label, outcome
 
     def add(self, policy: Policy, label: str, times: int = 1) -> None:
         """Record ``times`` matches of a policy's rule ``label``."""
         outcome = policy.action.value if policy.enforced else Outcome.AUDIT.value
-        self.counts[(policy.name, label, outcome)] += times
+        key = (policy.name, label, outcome)
+        self.counts[key] = self.counts.get(key, 0) + times
 
     def strongest(self) -> Outcome:
         """The outcome that takes precedence among all matches."""
+        if not self.counts:
+            return Outcome.ALLOW
         outcomes = {outcome for _, _, outcome in self.counts}
         return next((each for each in reversed(Outcome) if each.value in outcomes), Outcome.ALLOW)
 

@@ -189,6 +189,26 @@ def _pending(prefix: Callable[..., list[tuple[int, int]]], sample: Sample, start
     return len(sample.text) if begin < 0 else sample.char_at(begin)
 
 
+class Presence:
+    """An expression of which it only matters whether a folded text has a match."""
+
+    __slots__ = ("_any",)
+
+    def __init__(self, source: str) -> None:
+        self._any = compile_re2(source)._regexp.Match
+
+    def in_folded(self, sample: Sample, start: int) -> bool:
+        """Whether it matches the folded text from ``start`` on."""
+        text = (sample.folded if start == 0 else sample.folded[start:]).encode()
+        found: int = self._any(_UNANCHORED, text, 0, len(text))[0][0]
+        return found >= 0
+
+
+def escape(text: str) -> str:
+    """RE2 syntax for a literal text."""
+    return re2.escape(text)  # type: ignore[no-any-return]
+
+
 class RegexBundle:
     """All regular expressions of a scanner as one: is there any match at all, and where may one be under way.
 
@@ -201,16 +221,13 @@ class RegexBundle:
         pattern = union([rule.pattern for _, rule in rules])
         self._any = compile_re2(pattern.source)._regexp.Match
         self._prefix = compile_re2(f"(?:{pattern.prefix})\\z")._regexp.Match
-        self._numbers = frozenset(number for number, _ in rules)
+        self._numbers = tuple(number for number, _ in rules)
 
-    def found(self, sample: Sample, start: int) -> frozenset[int]:
+    def found(self, sample: Sample, start: int) -> tuple[int, ...]:
         """Numbers of the expressions that may have a match at or after ``start``: all, or none."""
         begin: int = self._any(_UNANCHORED, sample.utf8, sample.byte_at(start), len(sample.utf8))[0][0]
-        return self._numbers if begin >= 0 else _NOBODY
+        return self._numbers if begin >= 0 else ()
 
     def pending(self, sample: Sample, start: int) -> int:
         """The least place at or after ``start`` where one of them may be under way."""
         return _pending(self._prefix, sample, start)
-
-
-_NOBODY: Final[frozenset[int]] = frozenset()

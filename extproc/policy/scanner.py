@@ -74,11 +74,11 @@ class Scanner:
         if start >= limit:
             return []
         found: list[Match] = []
-        active = set(self._others)
+        active = list(self._others)
         if self._regexes:
-            active |= self._regexes.found(sample, start)
+            active += self._regexes.found(sample, start)
         if self._words:
-            active |= self._words.found(sample, start, limit)
+            active += self._words.found(sample, start, limit)
         for index in active:
             ahead[index] = self._run(index, sample, max(start, ahead.get(index, 0)), limit, found)
         found.sort(key=lambda match: (match.start, -match.end, match.order))

@@ -14,7 +14,7 @@ from typing import Any
 
 import ahocorasick
 
-from extproc.policy.rules import Sample, fold
+from extproc.policy.rules import Presence, Sample, escape, fold
 
 _UNSPACED = ((0x0E00, 0x0EFF), (0x1000, 0x109F), (0x1780, 0x17FF), (0x3040, 0x30FF), (0x3400, 0x9FFF), (0xAC00, 0xD7AF),
              (0xF900, 0xFAFF), (0x20000, 0x3FFFF))  # fmt: skip
@@ -122,13 +122,19 @@ class WordRule:
         return self._lexicon.pending(sample, start)
 
 
+_LONG = 100
+"""From here on RE2, which is several times faster a character than the automaton, is asked first."""
+_EXPRESSION_MAX = 100_000
+"""Characters of entries beyond which it would need too much memory."""
+
+
 class WordBundle:
     """All word lists of a scanner as one: which of them have a match at all, and where may one be under way.
 
     ``rules`` are the lists, each with a number of the caller's.
     """
 
-    __slots__ = ("_count", "_lexicon")
+    __slots__ = ("_count", "_expression", "_lexicon")
 
     def __init__(self, rules: Sequence[tuple[int, WordRule]]) -> None:
         owners: dict[str, list[int]] = {}
@@ -137,10 +143,14 @@ class WordBundle:
                 owners.setdefault(entry, []).append(number)
         self._lexicon = _Lexicon(owners)
         self._count = len(rules)
+        small = 0 < sum(map(len, owners)) <= _EXPRESSION_MAX
+        self._expression = Presence("|".join(map(_loosely, sorted(owners)))) if small else None
 
     def found(self, sample: Sample, start: int, limit: int) -> set[int]:
         """Numbers of the lists that have a match which begins in ``start <= s < limit``."""
         found: set[int] = set()
+        if self._expression and limit - start >= _LONG and not self._expression.in_folded(sample, start):
+            return found
         for _, _, numbers in self._lexicon.occurrences(sample, start, limit):
             found.update(numbers)
             if len(found) == self._count:
@@ -150,3 +160,10 @@ class WordBundle:
     def pending(self, sample: Sample, start: int) -> int:
         """The least place at or after ``start`` where an entry of one of them may be under way."""
         return self._lexicon.pending(sample, start)
+
+
+def _loosely(entry: str) -> str:
+    """RE2 for a folded entry: with a boundary where ASCII alone tells that it needs one, so it misses no match."""
+    left = r"\b" if entry[0].isascii() and joins(entry[0]) else ""
+    right = r"\b" if entry[-1].isascii() and joins(entry[-1]) else ""
+    return left + escape(entry) + right

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from extproc.policy.rules import Sample, fold
-from extproc.policy.words import WordRule, joins
+from extproc.policy.words import _PLACES, WordBundle, WordRule, joins
 
 
 def found(words, text):
@@ -83,6 +83,9 @@ def test_folding_never_changes_the_length_and_is_done_char_by_char():
         assert len(fold(char)) == 1
         assert fold(fold(char)) == fold(char)
         assert joins(char) <= joins(fold(char)), "a word could begin where pending() does not look"
+        if fold(char).isascii():
+            assert joins(char) == joins(fold(char)), "a boundary of a text could be none of its folded form"
+        assert [each.start() for each in _PLACES.finditer(char * 2)] == ([0, 2] if joins(char) else [0, 1, 2])
     assert fold("".join(every)) == "".join(map(fold, every))
 
 
@@ -138,3 +141,55 @@ def test_a_search_stays_within_start_and_limit():
 def test_a_list_of_ten_thousand_words_is_searched_like_a_short_one():
     words = [f"word{number}" for number in range(10_000)]
     assert found(words, "x word77 word10000 word9999") == ["word77", "word9999"]
+
+
+# lists together
+
+LISTS = (["foo", "foo bar baz", "c++", "the end"], ["bar", "東京", ".net", "été"], ["straße", "a b", "x", "foo"])
+WILD = st.lists(
+    st.sampled_from(
+        [*(word for words in LISTS for word in words), *"abcx .+-_é漢ßK\u212aſ\n\t\u00a0", "fo", "foo b", "The", "FOO"]
+    ),
+    max_size=30,
+).map("".join)
+
+
+@given(WILD, WILD, st.integers(0, 200), st.integers(0, 200), st.sampled_from([0, 200]))
+def test_a_bundle_finds_what_its_lists_find(left, right, start, limit, padding):
+    """Padded, it is long enough to be asked of RE2 first."""
+    rules = [WordRule(str(number), words, "") for number, words in enumerate(LISTS)]
+    bundle = WordBundle(list(enumerate(rules)))
+    text = left + "-" * padding + right
+    sample = Sample(text, closed=True)
+    start, limit = min(start, len(text)), min(limit + padding, len(text))
+    wanted = {number for number, rule in enumerate(rules) if rule.find(sample, start, limit)}
+    assert bundle.found(sample, start, limit) == wanted
+
+
+@given(WILD, st.integers(0, 40))
+def test_a_bundle_waits_for_what_its_lists_wait_for(text, start):
+    rules = [WordRule(str(number), words, "") for number, words in enumerate(LISTS)]
+    sample = Sample(text, closed=False)
+    start = min(start, len(text))
+    bundle = WordBundle(list(enumerate(rules)))
+    assert bundle.pending(sample, start) == min(rule.pending(sample, start) for rule in rules)
+
+
+@given(WILD)
+def test_pending_is_the_first_place_from_which_an_entry_could_go_on(text):
+    words = [word for each in LISTS for word in each]
+    sample = Sample(text, closed=False)
+    places = [
+        at
+        for at in range(len(text))
+        if any(fold(word).startswith(sample.folded[at:]) for word in words)
+        and not (at and joins(text[at - 1]) and joins(text[at]))
+    ]
+    assert WordRule("w", words, "").pending(sample, 0) == min(places, default=len(text))
+
+
+def test_lists_too_long_for_an_expression_are_searched_all_the_same():
+    words = [f"word{number:06}" for number in range(20_000)]
+    bundle = WordBundle([(7, WordRule("w", words, ""))])
+    assert bundle.found(Sample("x " * 100 + "word019999", closed=True), 0, 210) == {7}
+    assert bundle.found(Sample("x " * 100 + "word020000", closed=True), 0, 210) == set()
