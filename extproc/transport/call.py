@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
-from typing import Final
+from typing import Any, Final
 
 from extproc.service import FILTER, Service, Session, StreamFailed, Turn
 from extproc.transport import grpc_wire
@@ -51,10 +51,14 @@ class Call:
         self._waiting: deque[bytes] = deque()
         self._begun = self._ended = self._over = self._large = False
         self._deadline: asyncio.TimerHandle | None = None
+        self._service = service
         try:
             self._session: Session = service.open(headers.get(FILTER, ""), self._wake)
         except StreamFailed as failure:
             raise Status(grpc_wire.INTERNAL, str(failure)) from None
+        except Exception as error:
+            self._fault(error)
+            raise Status(grpc_wire.INTERNAL, _INTERNAL) from None
 
     def end_within(self, seconds: float) -> None:
         """The caller waits no longer than this."""
@@ -65,19 +69,32 @@ class Call:
         if self._over:
             return
         self._ended = ended
-        try:
-            for message in self._messages.feed(data):
-                self._waiting.append(message)
-            self._work()
-        except Status as status:
-            self._finish(status.code, status.text)
-        except Exception:
-            self._finish(grpc_wire.INTERNAL, _INTERNAL)  # never a clean end
+        self._try(self._read, data)
 
     def gone(self) -> None:
         """See ``Receiver``."""
-        self._over = True
-        self._close()
+        if not self._over:
+            self._over = True
+            self._close()
+
+    def _try(self, step: Callable[..., None], *arguments: Any) -> None:
+        """Whatever goes wrong ends this stream, with an error, and no other."""
+        try:
+            step(*arguments)
+        except StreamFailed as failure:
+            self._finish(grpc_wire.INTERNAL, str(failure))
+        except Status as status:
+            self._finish(status.code, status.text)
+        except Exception as error:
+            self._finish(grpc_wire.INTERNAL, _INTERNAL)
+            self._fault(error)
+
+    def _fault(self, error: Exception) -> None:
+        self._service.fault("internal", "a stream failed and was closed", where=type(error).__name__)
+
+    def _read(self, data: bytes) -> None:
+        self._waiting.extend(self._messages.feed(data))
+        self._work()
 
     def _work(self) -> None:
         """Take what waits, as long as it can be done here and now."""
@@ -85,17 +102,11 @@ class Call:
         while waiting and not self._large and not self._over:
             message = waiting.popleft()
             if len(message) + self._session.held < _LARGE:
-                self._do(self._session.message, message)
+                self._say(self._session.message(message))
             else:
                 self._inspect(message)
         if self._ended and not waiting and not self._large and not self._over:
             self._end()
-
-    def _do(self, step: Callable[..., Turn], *arguments: bytes) -> None:
-        try:
-            self._say(step(*arguments))
-        except StreamFailed as failure:
-            self._finish(grpc_wire.INTERNAL, str(failure))
 
     def _say(self, turn: Turn) -> None:
         stream = self._stream
@@ -117,17 +128,25 @@ class Call:
         if self._over:
             return
         self._over = True
+        if not self._close():
+            code, text = grpc_wire.INTERNAL, _INTERNAL
         if code != grpc_wire.OK:
             self._stream.discard()
         self._stream.finish(grpc_wire.trailers(code, text, begun=self._begun))
-        self._close()
 
-    def _close(self) -> None:
+    def _close(self) -> bool:
+        """End the session, if it can be ended now; returns whether nothing went wrong."""
         self._waiting.clear()
         if self._deadline:
             self._deadline.cancel()
-        if not self._large:  # else when the thread is done with it
+        if self._large:  # it is ended when the thread is done with it
+            return True
+        try:
             self._session.end()
+        except Exception as error:
+            self._fault(error)
+            return False
+        return True
 
     def _too_late(self) -> None:
         self._finish(grpc_wire.DEADLINE_EXCEEDED, "llm-extproc: the caller's deadline has passed")
@@ -136,29 +155,29 @@ class Call:
     # large texts
 
     def _inspect(self, message: bytes) -> None:
-        self._large = True
-        self._stream.pause()
         loop = asyncio.get_running_loop()
         work = self._thread.submit(self._session.message, message)
+        self._large = True
+        self._stream.pause()
         work.add_done_callback(lambda done: loop.call_soon_threadsafe(self._inspected, done))
 
     def _inspected(self, work: Future[Turn]) -> None:
         self._large = False
         if self._over:
-            self._session.end()
+            self._close()
             return
         self._stream.resume()
-        try:
-            self._do(work.result)
-            self._work()
-        except Exception:
-            self._finish(grpc_wire.INTERNAL, _INTERNAL)
+        self._try(self._go_on, work)
         self._flush()
+
+    def _go_on(self, work: Future[Turn]) -> None:
+        self._say(work.result())
+        self._work()
 
     # time
 
     def _wake(self, session: Session) -> None:
         """Time has passed for a session that may now want to speak."""
         if not self._large and not self._over:
-            self._do(session.tick)
+            self._try(lambda: self._say(session.tick()))
             self._flush()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import struct
 from typing import Final
+from urllib.parse import quote
 
 from extproc.transport.http2.headers import Headers, block
 
@@ -22,6 +23,7 @@ NOT_GRPC: Final = block([(":status", "415")])
 
 _PREFIX: Final = struct.Struct(">BI")
 _TIMEOUT: Final = re.compile(r"(\d{1,8})([HMSmun])", re.ASCII)
+_PLAIN: Final = "".join(chr(code) for code in range(0x20, 0x7F) if chr(code) != "%")
 _UNITS: Final = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
 
 
@@ -44,7 +46,7 @@ def trailers(code: int, text: str = "", *, begun: bool) -> bytes:
         headers = [] if begun else [(":status", "200"), ("content-type", "application/grpc")]
         headers.append(("grpc-status", str(code)))
         if text:
-            headers.append(("grpc-message", text))
+            headers.append(("grpc-message", quote(text, safe=_PLAIN)))
         found = _known[code, text, begun] = block(headers)  # texts are constant, so these are few
     return found
 

@@ -38,10 +38,12 @@ class Health:
         self._stopping = True
         for each in list(self._watchers):
             each.tell(last=True)
+            each.flush()
 
     def watch(self, question: Question) -> None:
-        """Tell it of changes."""
+        """Tell it how things stand, and of changes."""
         self._watchers.add(question)
+        question.tell(last=self._stopping)
 
     def forget(self, question: Question) -> None:
         """Tell it nothing more."""
@@ -55,7 +57,7 @@ class Question:
         self._health = health
         self._stream = stream
         self._watching = watching
-        self._flush = flush
+        self.flush = flush
         self._messages = Messages(_LARGEST)
         self._service: str | None = None
         self._begun = self._over = False
@@ -82,15 +84,12 @@ class Question:
             self._service = health_pb2.HealthCheckRequest.FromString(message).service
         except Exception:  # protobuf raises its own, unrelated types in its several implementations
             raise Status(grpc_wire.INTERNAL, "llm-extproc: not a HealthCheckRequest") from None
-        status = self._health.status(self._service)
         if self._watching:
-            self._say(int(_Response.SERVICE_UNKNOWN) if status is None else status)
             self._health.watch(self)
-        elif status is None:
+        elif self._health.status(self._service) is None:
             raise Status(grpc_wire.NOT_FOUND, "llm-extproc: no such service")
         else:
-            self._say(status)
-            self._finish(grpc_wire.OK)
+            self.tell(last=True)
 
     def tell(self, *, last: bool) -> None:
         """Say how things stand now; with ``last`` nothing follows."""
@@ -98,7 +97,6 @@ class Question:
         self._say(int(_Response.SERVICE_UNKNOWN) if status is None else status)
         if last:
             self._finish(grpc_wire.OK)
-        self._flush()
 
     def _say(self, status: int) -> None:
         if not self._begun:

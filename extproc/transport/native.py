@@ -7,6 +7,7 @@ led to leaves in one write. Only long inspections leave the event loop.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -26,6 +27,8 @@ _SLACK: Final = 1 << 20
 """A message is a body plus its headers, attributes and metadata."""
 _LARGEST_BUFFER: Final = 4 << 20
 """Bytes a peer may leave unread before it is cut off; data of streams waits elsewhere, bounded by their windows."""
+_PARTING: Final = 1.0
+"""Seconds in which a peer may read what was written before its connection was closed."""
 
 
 class NativeTransport:
@@ -60,16 +63,22 @@ class NativeTransport:
         self._health.stop()
         for peer in list(self._peers):
             peer.drain()
-        try:
-            async with asyncio.timeout(grace):
-                while any(peer.busy for peer in self._peers):
-                    self._changed.clear()
-                    await self._changed.wait()
-        except TimeoutError:
-            pass
+        await self._until(lambda: not any(peer.busy for peer in self._peers), grace)
         for peer in list(self._peers):
             peer.close()
-        self._thread.shutdown(wait=False, cancel_futures=True)
+        await self._until(lambda: not self._peers, _PARTING)
+        for peer in list(self._peers):
+            peer.abort()
+        # a session that is being inspected ends with its inspection, not under it
+        await asyncio.to_thread(self._thread.shutdown, cancel_futures=True)
+
+    async def _until(self, done: Callable[[], bool], seconds: float) -> None:
+        """Wait for something that happens to peers, but not for ever."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while not done():
+                    self._changed.clear()
+                    await self._changed.wait()
 
     def _connected(self) -> _Peer:
         return _Peer(self._begin, self._peers, self._changed.set)
@@ -140,10 +149,9 @@ class _Peer(asyncio.Protocol):
     def flush(self) -> None:
         """Send what is there to be sent."""
         transport = self._transport
-        data = self._connection.take()
         if transport is None:
             return
-        if data:
+        while data := self._connection.take():
             transport.write(data)
         if self._connection.failed:
             transport.close()
@@ -177,3 +185,8 @@ class _Peer(asyncio.Protocol):
         """End it; streams that are open are cut."""
         self._connection.fail(frames.NO_ERROR, "")
         self.flush()
+
+    def abort(self) -> None:
+        """End it without another word."""
+        if self._transport:
+            self._transport.abort()

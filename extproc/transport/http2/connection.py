@@ -13,13 +13,14 @@ from typing import Final, Protocol
 from extproc.transport.http2 import frames
 from extproc.transport.http2.frames import ConnectionFault, StreamFault
 from extproc.transport.http2.headers import LARGEST_LIST, BlockReader, Headers
-from extproc.transport.http2.stream import Stream, Window
+from extproc.transport.http2.stream import AT_ONCE, Stream, Window
 
 CONNECTION_WINDOW: Final = 64 << 20
 """Bytes of all streams together that may be under way to us. Streams bound themselves; this only bounds their number."""
 MAX_STREAMS: Final = 4096
 _LARGEST_BLOCK: Final = LARGEST_LIST
-_LARGEST_FRAME: Final = 1 << 20
+_LARGEST_FRAME: Final = 64 << 10
+"""No less than the window of a stream, in which a longer one would not fit."""
 _CREDIT_AT: Final = CONNECTION_WINDOW // 2
 _SETTINGS: Final = frames.settings({
     frames.HEADER_TABLE_SIZE: 0,
@@ -58,11 +59,13 @@ class Connection:
         self._blocks = BlockReader()
         self._streams: dict[int, Stream] = {}
         self._window = Window()
+        self._held = False
         self._out: list[bytes] = [_HELLO]
         self._rest = b""
         self._greeted = False
         self._first = True
         self._last = 0
+        self._draining = False
         self._refused_above = frames.LARGEST_WINDOW
         self._received = 0
         self._allowed = CONNECTION_WINDOW
@@ -98,25 +101,33 @@ class Connection:
             self.fail(fault.code, str(fault))
 
     def take(self) -> bytes:
-        """What is to be sent now."""
+        """What is to be sent now: once that is with the socket, ask again, until there is nothing."""
         out = self._out
         if not out:
             return b""
         data = out[0] if len(out) == 1 else b"".join(out)
         out.clear()
+        if not self._held:
+            self._window.room = AT_ONCE
+            self._flush()
         return data
 
     def hold(self) -> None:
         """The socket takes nothing at the moment: queue what belongs to streams."""
-        self._window.held = True
+        self._held = True
+        self._window.room = 0
 
     def release(self) -> None:
         """The socket takes bytes again."""
-        self._window.held = False
+        self._held = False
+        self._window.room = AT_ONCE
         self._flush()
 
     def drain(self) -> None:
         """Ask the peer to begin nothing new here; what it has begun meanwhile is still served."""
+        if self._draining or self.failed:
+            return
+        self._draining = True
         self._out.append(frames.goaway(frames.LARGEST_WINDOW, frames.NO_ERROR))
         self._out.append(frames.frame(frames.PING, 0, 0, _DRAIN))
 
@@ -124,7 +135,8 @@ class Connection:
         """End the connection with an error; ``reason`` is a constant text."""
         if not self.failed:
             self.failed = True
-            self._out.append(frames.goaway(self._last, code, reason.encode()))
+            last = min(self._last, self._refused_above)  # never more than was said before
+            self._out.append(frames.goaway(last, code, reason.encode()))
             self.lost()
 
     def lost(self) -> None:
@@ -226,19 +238,19 @@ class Connection:
     def _whole_block(self, number: int, ended: bool, block: bytes) -> None:
         headers = self._blocks.read(block)  # always, even for a stream that is refused: the decoder has state
         if number <= self._last:
-            self._trailers(number, ended)
+            self._trailers(number, ended, headers)
             return
         self._last = number
         if number > self._refused_above or len(self._streams) >= MAX_STREAMS:
             raise StreamFault(frames.REFUSED_STREAM)
         if ":method" not in headers or ":path" not in headers:
             raise StreamFault(frames.PROTOCOL_ERROR)
-        stream = self._streams[number] = Stream(number, self._out, self._window, self._over)
-        stream.receiver = self._accept(stream, headers)
-        if ended:
-            stream.take(0, b"", True)
+        stream = self._streams[number] = Stream(number, self._out, self._window, self._over, ended=ended)
+        stream.begin(self._accept(stream, headers))
 
-    def _trailers(self, number: int, ended: bool) -> None:
+    def _trailers(self, number: int, ended: bool, headers: Headers) -> None:
+        if ":method" in headers:
+            raise ConnectionFault(frames.PROTOCOL_ERROR, "a stream begun out of order, or twice")
         stream = self._streams.get(number)
         if stream is None:
             return  # it was under way when we ended the stream
@@ -249,8 +261,8 @@ class Connection:
     def _priority(self, flags: int, number: int, payload: bytes) -> None:
         if number == 0:
             raise ConnectionFault(frames.PROTOCOL_ERROR, "priority of the connection")
-        if len(payload) != 5:
-            raise StreamFault(frames.FRAME_SIZE_ERROR)
+        if len(payload) != 5:  # of the connection, not of a stream that perhaps never was
+            raise ConnectionFault(frames.FRAME_SIZE_ERROR, "PRIORITY of a wrong size")
 
     def _reset(self, flags: int, number: int, payload: bytes) -> None:
         if len(payload) != 4:
@@ -299,7 +311,7 @@ class Connection:
             raise ConnectionFault(frames.FRAME_SIZE_ERROR, "PING of a wrong size")
         if not flags & frames.ACK:
             self._out.append(frames.frame(frames.PING, frames.ACK, 0, payload))
-        elif payload == _DRAIN and self._refused_above == frames.LARGEST_WINDOW:
+        elif payload == _DRAIN and self._draining and self._refused_above == frames.LARGEST_WINDOW:
             # the peer has seen our first GOAWAY: what it begins from now on, it begins elsewhere
             self._refused_above = self._last
             self._out.append(frames.goaway(self._last, frames.NO_ERROR))

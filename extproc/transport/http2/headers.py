@@ -1,22 +1,23 @@
 """Header blocks (HPACK, RFC 7541): read by the `hpack` library, and from memory where they repeat.
 
-Our settings forbid the peer a dynamic table. Once it keeps to that, a block means the same whenever it comes, and Envoy
-sends the same one for every stream: looking it up costs a hundredth of decoding it.
+Our settings forbid the peer a dynamic table. Once it has acknowledged that, a block means the same whenever it comes, and
+Envoy sends the same one for every stream: looking it up costs a hundredth of decoding it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import hpack
 
 from extproc.transport.http2.frames import COMPRESSION_ERROR, ConnectionFault
 
-Headers = dict[str, str]
+Headers = Mapping[str, str]
 
 LARGEST_LIST: Final = 64 << 10
 """Bytes of all headers of a request together (SETTINGS_MAX_HEADER_LIST_SIZE)."""
+_NO_TABLE: Final = b"\x20"
 _REMEMBERED: Final = 64
 _WORTH_REMEMBERING: Final = 2048
 
@@ -45,7 +46,8 @@ class BlockReader:
             headers = {_text(name): _text(value) for name, value in self._decoder.decode(block, raw=True)}
         except hpack.HPACKError:
             raise ConnectionFault(COMPRESSION_ERROR, "a header block that cannot be decoded") from None
-        if self._decoder.header_table_size == 0 and len(block) <= _WORTH_REMEMBERING:
+        # not before the acknowledgement: until then the peer may still widen the table, which changes what blocks do to it
+        if self._decoder.max_allowed_table_size == 0 and len(block) <= _WORTH_REMEMBERING:
             if len(self._known) >= _REMEMBERED:
                 self._known.clear()
             self._known[block] = headers
@@ -57,6 +59,11 @@ def _text(value: bytes | str) -> str:
 
 
 def block(headers: Iterable[tuple[str, str]]) -> bytes:
-    """A header block that leaves no trace in the peer's state: it may be sent at any time, any number of times."""
+    """A header block that leaves no trace in the peer's state: it may be sent at any time, any number of times.
+
+    It begins by giving up the dynamic table: a peer that has made it smaller must be told so before anything else.
+    """
     encoder = hpack.Encoder()
-    return encoder.encode([hpack.NeverIndexedHeaderTuple(name, value) for name, value in headers], huffman=False)
+    return _NO_TABLE + encoder.encode(
+        [hpack.NeverIndexedHeaderTuple(name, value) for name, value in headers], huffman=False
+    )

@@ -15,18 +15,21 @@ if TYPE_CHECKING:
 _CREDIT_AT: Final = frames.DEFAULT_WINDOW // 2
 _ENOUGH_QUEUED: Final = 64 << 10
 """Bytes of output that may wait before the peer gets no more credit for input."""
+AT_ONCE: Final = 256 << 10
+"""Bytes of all streams together that are handed to the socket before it is asked whether it takes more."""
 
 
 class Window:
     """What the peer lets the whole connection send, and how."""
 
-    __slots__ = ("frame", "held", "initial", "size", "waiting")
+    __slots__ = ("frame", "initial", "room", "size", "waiting")
 
     def __init__(self) -> None:
         self.size = frames.DEFAULT_WINDOW
         self.initial = frames.DEFAULT_WINDOW
         self.frame = frames.DEFAULT_FRAME
-        self.held = False
+        self.room = AT_ONCE
+        """Bytes the socket takes, as far as is known."""
         self.waiting = 0
         """Streams whose output waits for a window or for the socket."""
 
@@ -39,10 +42,12 @@ class Stream:
         out: where frames go.
         window: the connection's.
         over: told its number when it has ended on both sides.
+        ended: its request has no body.
     """
 
     __slots__ = (
         "_allowed",
+        "_closed",
         "_ended",
         "_out",
         "_over",
@@ -50,17 +55,19 @@ class Stream:
         "_queue",
         "_queued",
         "_received",
+        "_receiver",
         "_remote_ended",
         "_size",
         "_trailers",
         "_window",
         "number",
-        "receiver",
     )  # fmt: skip
 
-    def __init__(self, number: int, out: list[bytes], window: Window, over: Callable[[int], None]) -> None:
+    def __init__(
+        self, number: int, out: list[bytes], window: Window, over: Callable[[int], None], *, ended: bool = False
+    ) -> None:
         self.number = number
-        self.receiver: Receiver | None = None
+        self._receiver: Receiver | None = None
         self._out = out
         self._window = window
         self._over = over
@@ -70,18 +77,23 @@ class Stream:
         self._queue: deque[memoryview] | None = None
         self._queued = 0
         self._trailers: bytes | None = None
-        self._remote_ended = False
-        self._ended = False
+        self._remote_ended = ended
+        self._ended = False  # nothing more is accepted for the answer
+        self._closed = False  # nothing more may be said at all
         self._paused = False
 
     # what the owner of the stream does
 
     def headers(self, block: bytes) -> None:
         """Begin the answer."""
+        if self._ended:
+            return
         self._out.append(frames.frame(frames.HEADERS, frames.END_HEADERS, self.number, block))
 
     def send(self, data: bytes) -> None:
         """The next bytes of the answer; they wait where the peer or the socket takes none."""
+        if self._ended:
+            return
         size = len(data)
         window = self._window
         if (
@@ -89,17 +101,20 @@ class Stream:
             and size <= self._size
             and size <= window.size
             and size <= window.frame
-            and not window.held
+            and size <= window.room
         ):
             self._size -= size
             window.size -= size
+            window.room -= size
             self._out.append(frames.frame(frames.DATA, 0, self.number, data))
-        elif not self._ended:
+        else:
             self._enqueue(data)
             self.flush()
 
     def finish(self, trailers: bytes) -> None:
         """End the answer with trailers, behind what still waits."""
+        if self._ended:
+            return
         self._ended = True
         if self._queue is None:
             self._close(trailers)
@@ -129,6 +144,14 @@ class Stream:
 
     # what the connection does
 
+    def begin(self, receiver: Receiver) -> None:
+        """Let ``receiver`` have the request."""
+        if self._closed:  # answered already
+            return
+        self._receiver = receiver
+        if self._remote_ended:
+            receiver.received(b"", True)
+
     def take(self, size: int, data: bytes, ended: bool) -> None:
         """Bytes of the request; ``size`` is what they cost of the window.
 
@@ -142,9 +165,8 @@ class Stream:
             raise StreamFault(frames.FLOW_CONTROL_ERROR)
         self._received += size
         self._remote_ended = ended
-        receiver = self.receiver
-        if receiver is not None:
-            receiver.received(data, ended)
+        if self._receiver is not None:
+            self._receiver.received(data, ended)
         if self._received >= _CREDIT_AT:
             self._credit()
 
@@ -158,8 +180,8 @@ class Stream:
         queue, window = self._queue, self._window
         if queue is None:
             return
-        while queue and not window.held:
-            room = min(self._size, window.size, window.frame)
+        while queue:
+            room = min(self._size, window.size, window.frame, window.room)
             if room <= 0:
                 break
             data = queue.popleft()
@@ -168,6 +190,7 @@ class Stream:
                 data = data[:room]
             self._size -= len(data)
             window.size -= len(data)
+            window.room -= len(data)
             self._queued -= len(data)
             self._out.append(frames.frame(frames.DATA, 0, self.number, bytes(data)))
         if not queue:
@@ -180,9 +203,9 @@ class Stream:
 
     def abandon(self) -> None:
         """The stream is gone without our doing."""
-        self._ended = True
+        self._ended = self._closed = True
         self.discard()
-        receiver, self.receiver = self.receiver, None
+        receiver, self._receiver = self._receiver, None
         if receiver is not None:
             receiver.gone()
 
@@ -194,15 +217,18 @@ class Stream:
         self._queued += len(data)
 
     def _credit(self) -> None:
-        if self._received and not self._remote_ended and not self._paused and self._queued <= _ENOUGH_QUEUED:
+        if self._closed or self._remote_ended or self._paused:
+            return
+        if self._received and self._queued <= _ENOUGH_QUEUED:
             self._out.append(frames.credit(self.number, self._received))
             self._allowed += self._received
             self._received = 0
 
     def _close(self, trailers: bytes) -> None:
+        self._closed = True
         flags = frames.END_HEADERS | frames.END_STREAM
         self._out.append(frames.frame(frames.HEADERS, flags, self.number, trailers))
         if not self._remote_ended:  # §8.1: nothing more is wanted of the request
             self._out.append(frames.reset(self.number, frames.NO_ERROR))
-        self.receiver = None
+        self._receiver = None
         self._over(self.number)
