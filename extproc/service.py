@@ -94,6 +94,16 @@ class Session:
             self._service.fault("internal", "an exchange failed and was closed", where=_where(error))
             raise StreamFailed("llm-extproc: internal error") from None
 
+    def incoming(self, by: int) -> Turn | None:
+        """So many bytes more (or, negative, less) of messages are waiting to be whole or to be taken.
+
+        Returns:
+            What to say instead of waiting for more, where all streams together have too much; else None.
+        """
+        if self._service.within_budget(by) or by < 0 or not isinstance(self._exchange, RouterExchange):
+            return None
+        return _turn(self._exchange.overloaded())
+
     def end(self) -> None:
         """The stream is over, however it ended. May be called more than once."""
         if not self._ended:
@@ -132,6 +142,10 @@ class Service:
             raise StreamFailed("llm-extproc: unknown filter")
         self._open[session] = wake
         return session
+
+    def within_budget(self, by: int) -> bool:
+        """Take (or, negative, give back) bytes of the budget; returns whether it still holds."""
+        return self._budget.change(by)
 
     def over(self, session: Session, record: Record | None) -> None:
         """A session has ended."""

@@ -109,6 +109,12 @@ class RouterExchange:
             effects = self._refuse(refused)
         return self._timed(effects, begun)
 
+    def overloaded(self) -> list[Effect]:
+        """There is no room to take more: refuse now, if it is not too late for that."""
+        if self._state not in (State.START, State.BODY):
+            return []
+        return self._refuse(Refused(503, "overloaded", "The gateway is overloaded.", "api_error"))
+
     def _timed(self, effects: list[Effect], begun: float) -> list[Effect]:
         now = self._clock()
         self._busy += now - begun

@@ -50,6 +50,7 @@ class Call:
         self._flush = flush
         self._waiting: deque[bytes] = deque()
         self._begun = self._ended = self._over = self._large = False
+        self._counted = 0
         self._deadline: asyncio.TimerHandle | None = None
         self._service = service
         try:
@@ -95,6 +96,17 @@ class Call:
     def _read(self, data: bytes) -> None:
         self._waiting.extend(self._messages.feed(data))
         self._work()
+        if self._messages.held or self._counted:
+            self._count()
+
+    def _count(self) -> None:
+        """Tell the budget what has come and cannot be taken yet; a stream that would have too much of it is answered."""
+        held = 0 if self._over else self._messages.held + sum(map(len, self._waiting))
+        grown, self._counted = held - self._counted, held
+        turn = self._session.incoming(grown)
+        if turn and turn.messages:
+            self._say(turn)
+            self._end()
 
     def _work(self) -> None:
         """Take what waits, as long as it can be done here and now."""
@@ -137,6 +149,9 @@ class Call:
     def _close(self) -> bool:
         """End the session, if it can be ended now; returns whether nothing went wrong."""
         self._waiting.clear()
+        if self._counted:
+            self._session.incoming(-self._counted)
+            self._counted = 0
         if self._deadline:
             self._deadline.cancel()
         if self._large:  # it is ended when the thread is done with it
