@@ -223,7 +223,7 @@ def _head(kind: str, body: dict[str, Any], request_id: str, created: int) -> dic
     return {"id": f"chatcmpl-{request_id}", "object": kind, "created": created, "model": body.get("model", "")}
 
 
-def _choice(choice: Any, path: Path, found: list[Span], but: str = "") -> None:
+def _choice(choice: Any, path: Path, found: list[Span], but: str | None = None) -> None:
     if not isinstance(choice, dict):
         _TEXTS.value(choice, path, Scope.ASSISTANT, found)
         return
@@ -246,7 +246,7 @@ def _choice_pieces(choice: Any, path: Path, pieces: list[Piece]) -> None:
             if value:
                 _continued(value, (*path, "delta", key), key, (number, key), _scope(key, Scope.ASSISTANT), pieces)
     others: list[Span] = []
-    _choice(choice, path, others, but="delta" if isinstance(delta, dict) else "")
+    _choice(choice, path, others, but="delta" if isinstance(delta, dict) else None)
     pieces += [_alone(span) for span in others]
 
 

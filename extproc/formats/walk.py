@@ -55,7 +55,9 @@ class Walk:
         elif value and type(value) in _HOLDERS:
             self._value(value, (*path, name), name, scope, found)
 
-    def members(self, value: dict[str, Any], path: Path, scope: Scope, found: list[Span], but: str = "") -> None:
+    def members(
+        self, value: dict[str, Any], path: Path, scope: Scope, found: list[Span], but: str | None = None
+    ) -> None:
         """The same for all members of an object, except one."""
         skip = self._skip
         for name, child in value.items():
