@@ -126,7 +126,7 @@ _SIZES: Final = [_varint(size) for size in range(1024)]
 def _field(tag: bytes, payload: bytes) -> bytes:
     """A field of bytes, text or a message."""
     size = len(payload)
-    return b"%b%b%b" % (tag, _SIZES[size] if size < 1024 else _varint(size), payload)
+    return tag + (_SIZES[size] if size < 1024 else _varint(size)) + payload
 
 
 _RESPONSE: Final = pb.ProcessingResponse

@@ -135,7 +135,7 @@ class RouterExchange:
         """
         held = self.held
         grown, self._counted = held - self._counted, held
-        if not self._budget.change(grown) and grown > 0:
+        if grown and not self._budget.change(grown) and grown > 0:
             self._budget.change(-held)  # at once, not when its stream ends: or all that grow would be refused together
             self._counted = 0
             raise Refused(503, "overloaded", "The gateway is overloaded.", "api_error")

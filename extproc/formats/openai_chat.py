@@ -223,7 +223,7 @@ def _head(kind: str, body: dict[str, Any], request_id: str, created: int) -> dic
     return {"id": f"chatcmpl-{request_id}", "object": kind, "created": created, "model": body.get("model", "")}
 
 
-def _choice(choice: Any, path: Path, found: list[Span], but: str = "") -> None:
+def _choice(choice: Any, path: Path, found: list[Span], but: str | None = None) -> None:
     if not isinstance(choice, dict):
         _TEXTS.value(choice, path, Scope.ASSISTANT, found)
         return
@@ -244,9 +244,9 @@ def _choice_pieces(choice: Any, path: Path, pieces: list[Piece]) -> None:
         number = _number(choice, path[-1])
         for key, value in delta.items():
             if value:
-                _continued(value, (*path, "delta", key), (number, key), _scope(key, Scope.ASSISTANT), pieces)
+                _continued(value, (*path, "delta", key), key, (number, key), _scope(key, Scope.ASSISTANT), pieces)
     others: list[Span] = []
-    _choice(choice, path, others, but="delta" if isinstance(delta, dict) else "")
+    _choice(choice, path, others, but="delta" if isinstance(delta, dict) else None)
     pieces += [_alone(span) for span in others]
 
 
@@ -257,18 +257,17 @@ def _alone(span: Span) -> Piece:
     return Piece(span.path, span.scope, span.text, (_ALONE, span.path), True, span.json)
 
 
-def _continued(value: Any, path: Path, track: tuple[Any, ...], scope: Scope, pieces: list[Piece]) -> None:
+def _continued(value: Any, path: Path, name: str, track: tuple[Any, ...], scope: Scope, pieces: list[Piece]) -> None:
     """Pieces of a delta: strings continue the ones under the same names; list elements are told apart by ``index``."""
     if isinstance(value, str):
-        name = next(key for key in reversed(path) if isinstance(key, str))
         if _TEXTS.is_text(value, name):
             pieces.append(Piece(path, scope, value, track, path[-1] == "name", name == "arguments"))
     elif isinstance(value, dict):
         for key, child in value.items():
-            _continued(child, (*path, key), (*track, key), scope, pieces)
+            _continued(child, (*path, key), key, (*track, key), scope, pieces)
     elif isinstance(value, list):
         for position, child in enumerate(value):
-            _continued(child, (*path, position), (*track, _number(child, position)), scope, pieces)
+            _continued(child, (*path, position), name, (*track, _number(child, position)), scope, pieces)
 
 
 def _number(element: Any, position: Any) -> Any:

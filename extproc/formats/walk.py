@@ -55,11 +55,15 @@ class Walk:
         elif value and type(value) in _HOLDERS:
             self._value(value, (*path, name), name, scope, found)
 
-    def members(self, value: dict[str, Any], path: Path, scope: Scope, found: list[Span], but: str = "") -> None:
+    def members(
+        self, value: dict[str, Any], path: Path, scope: Scope, found: list[Span], but: str | None = None
+    ) -> None:
         """The same for all members of an object, except one."""
+        skip = self._skip
         for name, child in value.items():
-            if child and name != but:
-                self.member(name, child, path, scope, found)
+            if not child or name == but or (name in skip and type(child) is str and structural(child)):
+                continue  # settled here, because most members of most events are structure
+            self.member(name, child, path, scope, found)
 
     def is_text(self, value: str, name: str) -> bool:
         """Whether the string of this name is a text: not empty, structure or binary data."""

@@ -95,9 +95,7 @@ class EventStream:
             while not self._scan and (plain := _PLAIN.match(buffer)):  # between two events
                 start, end = plain.span(1)
                 del plain  # it holds the buffer, which is about to shrink
-                self._first = False
-                self._add_data(bytes(buffer[start:end]))
-                yield self._event(end + 2)
+                yield self._plain(start, end)
             found = _LINE_END.search(buffer, self._scan)
             if found is None:
                 self._scan = len(buffer)
@@ -112,8 +110,7 @@ class EventStream:
                 end = found.end()
                 del found
                 yield self._event(end)
-        if len(buffer) > self._max:
-            raise LimitExceeded(f"an event is longer than {self._max} bytes")
+        self._check(len(buffer))
 
     def _field(self, line: bytes) -> None:
         if self._first:
@@ -121,22 +118,28 @@ class EventStream:
             self._first = False
         name, _, value = line.partition(b":")
         if name == b"data":
-            self._add_data(value.removeprefix(b" "))
+            self._data.append(_utf8(value.removeprefix(b" ")))
             return
         self._other.append(line)
         if name == b"event":
             self._name = value.removeprefix(b" ").decode("utf-8", "replace")
 
-    def _add_data(self, value: bytes) -> None:
-        try:
-            value.decode()
-        except UnicodeDecodeError:
-            raise DecodeError("an event is not UTF-8") from None
-        self._data.append(value)
+    def _plain(self, start: int, end: int) -> Event:
+        """The event whose one line of data has its value from ``start`` to ``end``."""
+        data = _utf8(bytes(self._buffer[start:end]))
+        end += 2
+        self._check(end)
+        event = Event(bytes(self._buffer[:end]), data)
+        del self._buffer[:end]
+        self._first = False
+        return event
+
+    def _check(self, size: int) -> None:
+        if size > self._max:
+            raise LimitExceeded(f"an event is longer than {self._max} bytes")
 
     def _event(self, end: int) -> Event:
-        if end > self._max:
-            raise LimitExceeded(f"an event is longer than {self._max} bytes")
+        self._check(end)
         data = b"\n".join(self._data) if self._data else None
         event = Event(bytes(self._buffer[:end]), data, self._name, b"\n".join(self._other))
         del self._buffer[:end]
@@ -146,3 +149,11 @@ class EventStream:
         self._name = ""
         self._first = False
         return event
+
+
+def _utf8(data: bytes) -> bytes:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        raise DecodeError("an event is not UTF-8") from None
+    return data

@@ -60,7 +60,7 @@ class Scanner:
         """The least place at or after ``start`` where a match of any rule may be under way."""
         least = self._regexes.pending(sample, start) if self._regexes else len(sample.text)
         if self._words:
-            least = min(least, self._words.pending(sample, start))
+            least = self._words.pending(sample, start, least)
         for index in self._others:
             least = min(least, self.entries[index][1].pending(sample, start))
         return least

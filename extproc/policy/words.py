@@ -72,18 +72,19 @@ class _Lexicon:
             if not (joins_right and end < size and joins(text[end])):
                 yield first, end, value
 
-    def pending(self, sample: Sample, start: int) -> int:
-        """See ``Rule.pending``."""
+    def pending(self, sample: Sample, start: int, bound: int) -> int:
+        """The least place at or after ``start`` where an entry may be under way; ``bound`` if there is none before it."""
         folded = sample.folded
         size = len(folded)
         at = max(start, size - self.width)
         if size - at >= _GRAM and folded[-_GRAM:] not in self._grams:
             at = size - _GRAM + 1
-        for place in _PLACES.finditer(sample.text, at):
-            at = place.start()
-            if at < size and self._automaton.match(folded[at:]):
-                return at
-        return size
+        if at < bound:
+            for place in _PLACES.finditer(sample.text, at, bound):
+                at = place.start()
+                if at < bound and self._automaton.match(folded[at:]):
+                    return at
+        return bound
 
 
 class WordRule:
@@ -119,7 +120,7 @@ class WordRule:
 
     def pending(self, sample: Sample, start: int) -> int:
         """See ``Rule.pending``."""
-        return self._lexicon.pending(sample, start)
+        return self._lexicon.pending(sample, start, len(sample.text))
 
 
 _LONG = 100
@@ -157,9 +158,9 @@ class WordBundle:
                 break
         return found
 
-    def pending(self, sample: Sample, start: int) -> int:
-        """The least place at or after ``start`` where an entry of one of them may be under way."""
-        return self._lexicon.pending(sample, start)
+    def pending(self, sample: Sample, start: int, bound: int) -> int:
+        """The least place at or after ``start`` where an entry of one of them may be under way, at most ``bound``."""
+        return self._lexicon.pending(sample, start, bound)
 
 
 def _loosely(entry: str) -> str:

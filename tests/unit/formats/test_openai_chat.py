@@ -5,6 +5,8 @@ import json
 
 import openai
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from extproc.formats.base import Usage
@@ -209,6 +211,24 @@ def test_any_json_has_its_strings_found(body):
     assert [piece.path for piece in FORMAT.delta(body).pieces] == strings
     if isinstance(body, dict):
         assert [span.path for span in FORMAT.request_spans(body)] == strings
+
+
+NAMES = st.sampled_from(
+    ["", "choices", "message", "messages", "delta", "content", "id", "tool_calls", "arguments", "url", "usage", "new"]
+)
+ANY = st.recursive(
+    st.sampled_from(["a b", None, True, 0, 7]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=4),
+    max_leaves=20,
+)
+
+
+@given(st.dictionaries(NAMES, ANY, max_size=5))
+def test_no_string_escapes_wherever_it_stands(body):
+    strings = set(leaves(body))
+    assert {span.path for span in FORMAT.request_spans(body)} == strings
+    assert {span.path for span in FORMAT.response_spans(body)} == strings
+    assert {piece.path for piece in FORMAT.delta(body).pieces} == strings
 
 
 # streams

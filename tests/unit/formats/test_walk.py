@@ -32,6 +32,7 @@ def found(value):
         ({"url": "data:text/plain,hello"}, {("x", "url"): "data:text/plain,hello"}),
         ({"data": "QUJD" * 20}, {}),
         ({"data": "short"}, {("x", "data"): "short"}),
+        ({"": "a", "b": {"": ["c"]}}, {("x", ""): "a", ("x", "b", "", 0): "c"}),
         ({"text": "QUJD" * 20}, {("x", "text"): "QUJD" * 20}),
         ({"data": "QUJD" * 20 + "\n"}, {("x", "data"): "QUJD" * 20 + "\n"}),
     ],

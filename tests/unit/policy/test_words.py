@@ -172,7 +172,9 @@ def test_a_bundle_waits_for_what_its_lists_wait_for(text, start):
     sample = Sample(text, closed=False)
     start = min(start, len(text))
     bundle = WordBundle(list(enumerate(rules)))
-    assert bundle.pending(sample, start) == min(rule.pending(sample, start) for rule in rules)
+    wanted = min(rule.pending(sample, start) for rule in rules)
+    for bound in {start, (start + len(text)) // 2, len(text)}:
+        assert bundle.pending(sample, start, bound) == min(wanted, bound)
 
 
 @given(WILD)
