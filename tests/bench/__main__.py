@@ -95,13 +95,16 @@ async def measure(
     runs: dict[str, list[Figures]] = {ALONE: [await run_once(alone, options.seconds, case)]}
     runs |= {name: [] for name in gateways}
     names = list(gateways)
-    for each in gateways.values() if not options.smoke else ():  # warm up: connections, memory, code
-        await run_once(each, 0.5, case)
+    early = {name: [] if options.smoke else [await run_once(each, 0.5, case)] for name, each in gateways.items()}
     for turn in range(options.rounds):
         start = turn % len(names) if names else 0
         for name in names[start:] + names[:start]:
             runs[name].append(await run_once(gateways[name], options.seconds, case))
-    return {name: summary(case, each) for name, each in runs.items()}
+    found = {name: summary(case, each) for name, each in runs.items()}
+    for name, warm in early.items():  # of what warms up (connections, memory, code) only errors count
+        for what, count in (problem for run in warm for problem in run["errors"].items()):
+            found[name]["errors"][what] = found[name]["errors"].get(what, 0) + count
+    return found
 
 
 async def first_answer() -> float:

@@ -13,7 +13,7 @@ from tests.bench.variants import ALONE, BARE
 
 ROOT = Path(__file__).parents[2]
 CASES = ("json-32", "stream-32", "paced-32", "prompt-1m")
-VARIANTS = (BARE, "no policies", "all guards")
+VARIANTS = (BARE, "all guards", "no policies, grpc.aio")
 
 
 @pytest.mark.timeout(60)
