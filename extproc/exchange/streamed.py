@@ -6,6 +6,9 @@ of its texts, with that text replaced in place. Events of one lane keep their or
 together by itself: a choice's answer, a choice's reasoning; so a held last word of reasoning does not stop the answer.
 An event that belongs to no lane, or to several, is a barrier: it leaves after all that came before it and before all that
 comes after it. All tracks are closed by the stream's end, not sooner: a text that pauses may go on.
+
+Events that came in one piece and go on with one text are decided together (a batch): scanning one longer text costs far
+less than scanning many words. Anything else decides the batch first, so that nobody can tell the difference.
 """
 
 from __future__ import annotations
@@ -103,6 +106,7 @@ class GuardedStream:
         self._joined: dict[Hashable, str] = {}
         self._epochs: deque[_Epoch] = deque([_Epoch()])
         self._out: list[bytes] = []
+        self._batch: list[_Part] = []
         self._done = False
         self._blocked: Policy | None = None
         self.telling = False
@@ -143,19 +147,28 @@ class GuardedStream:
         if self.refused:
             return b""
         try:
-            for event in events:
-                self._take(event)
-                if self._blocked:
-                    break
-                if self._held > self._max_held:
-                    raise LimitExceeded(f"more than {self._max_held} bytes would have to be held back")
+            try:
+                self._take_all(events)
+            finally:
+                self._decide_batch()  # also before an error: what came before it counts first
             if close and not self._blocked:
                 self._close_tracks()
         except (DecodeError, LimitExceeded) as error:
-            return self.fail(error)
+            if not self._blocked:
+                return self.fail(error)
         if self._blocked:
             self._end_blocked(self._blocked)
         return self._taken()
+
+    def _take_all(self, events: Iterator[Event]) -> None:
+        for event in events:
+            self._take(event)
+            if self._held > self._max_held:
+                self._decide_batch()
+                if self._held > self._max_held and not self._blocked:
+                    raise LimitExceeded(f"more than {self._max_held} bytes would have to be held back")
+            if self._blocked:
+                return
 
     def _taken(self) -> bytes:
         out = b"".join(self._out)
@@ -177,6 +190,10 @@ class GuardedStream:
     def _take(self, event: Event) -> None:
         if self._done and (event.data is not None or event.other):
             return  # nobody reads on after the end of the answer
+        if event.other or not event.data or event.data.strip() == _DONE:
+            self._decide_batch()
+            if self._blocked:
+                return
         if event.other and not self._harmless(event):
             return
         if not event.data:  # none at all, or an empty one, which the standard does not dispatch
@@ -208,12 +225,44 @@ class GuardedStream:
 
     def _admit(self, event: Event, value: Any, delta: Delta) -> None:
         frame = _Frame(event, value, delta)
+        if self._joins_batch(frame, delta):
+            self._wait(frame, delta.lane)
+            self._batch.append(frame.parts[0])
+            return
+        self._decide_batch()
+        if self._blocked:
+            return
         self._wait(frame, delta.lane)
         for part in frame.parts:
             self._decide(part)
             if self._blocked:
                 return
         self._release()
+
+    def _joins_batch(self, frame: _Frame, delta: Delta) -> bool:
+        """Whether an event goes on with the one text of the batch, or can begin one, and no other lane is waiting."""
+        if len(frame.parts) != 1 or delta.lane is None:
+            return False
+        piece = frame.parts[0].piece
+        if piece.track is None or piece.joined:
+            return False
+        if self._batch:
+            return self._batch[0].piece.track == piece.track
+        lanes = self._epochs[-1].lanes
+        if len(self._epochs) > 1 or len(lanes) > 1 or (lanes and delta.lane not in lanes):
+            return False
+        return piece.track in self._tracks or self._open(piece) is not None
+
+    def _decide_batch(self) -> None:
+        parts = self._batch
+        if parts and not self._blocked:
+            self._batch = []
+            track, queue = self._tracks[parts[0].piece.track]
+            queue.extend(parts)
+            self._apply(track.feed("".join([part.piece.text for part in parts])), queue)
+            self._blocked = track.blocked
+            if not self._blocked:
+                self._release()
 
     def _decide(self, part: _Part) -> None:
         piece = part.piece
