@@ -21,6 +21,8 @@ from tests.e2e.gateway import Running
 from tests.e2e.traffic import workers
 
 FAULTS = int(os.environ.get("EXTPROC_TEST_FAULTS", "20"))
+SLOW_FAULTS = FAULTS if FAULTS >= 100 else max(3, FAULTS // 4)
+"""Faults of a kind that takes seconds each."""
 PATIENCE = 60.0
 """Seconds until a condition that must come true is given up: no promise, only an end."""
 MIB = 1 << 20
