@@ -20,7 +20,7 @@ from contextlib import contextmanager, suppress
 import pytest
 
 from tests.e2e.conftest import Start
-from tests.e2e.faults import MIB, PATIENCE, rss, settled, until
+from tests.e2e.faults import MIB, PATIENCE, rss, settled
 from tests.e2e.gateway import Running
 from tests.e2e.harness import Answer, Case, read_answer
 from tests.e2e.traffic import classify, envoys, one, workers

@@ -35,23 +35,25 @@ def upstream(upstreams: dict[str, Upstream]) -> Upstream:
 
 
 def killed_mid_answer(gateway: Running, traffic: Traffic) -> int:
-    """Each worker has a share of the open answers."""
+    """Each worker has a share of the open answers. Two of the four."""
     until(lambda: traffic.answering >= CLIENTS // 2, "half of the clients have an answer under way")
-    harm(gateway, signal.SIGKILL)
-    return 1
+    harm(gateway, signal.SIGKILL, 2)
+    return 2
 
 
 def killed_mid_request(gateway: Running, traffic: Traffic) -> int:
-    """It stands still until requests wait for it, and is killed then."""
-    chosen = random.choice(workers(gateway))
-    os.kill(chosen, signal.SIGSTOP)
+    """They stand still until requests wait for them, and are killed then."""
+    chosen = random.sample(workers(gateway), 2)
+    for pid in chosen:
+        os.kill(pid, signal.SIGSTOP)
     began = traffic.started
-    with suppress(AssertionError):  # all wait already, or it was ended meanwhile: as good
-        until(lambda: traffic.started >= began + CLIENTS // 2 or gone(chosen), timeout=2)
-    with suppress(ProcessLookupError):
-        os.kill(chosen, signal.SIGKILL)
-    until(lambda: gone(chosen), "it was ended")
-    return 1
+    with suppress(AssertionError):  # all clients wait already: as good
+        until(lambda: traffic.started >= began + CLIENTS // 4 or all(map(gone, chosen)), timeout=1)
+    for pid in chosen:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    until(lambda: all(map(gone, chosen)), "they have ended")
+    return 2
 
 
 def stopped(gateway: Running, _: Traffic) -> int:
