@@ -1,6 +1,6 @@
 """Bounds: what is too large, too many, too deep or too slow costs its own exchange only, and never much memory.
 
-Figures are printed (``pytest -s``). EXTPROC_TEST_LARGE=1 makes the slow clients' answers 200 MB instead of 30 MB.
+Figures are printed (``pytest -s``). EXTPROC_TEST_LARGE=1 makes the slow clients' answers 200 MB instead of 10 MB.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from tests.e2e.upstream import DONE, Upstream, Wire, chunked, completion, event,
 LIMIT = 8 * MIB
 WORKER_AT_MOST = 300 * MIB
 STALLED = 20
-LARGE = 200 if os.environ.get("EXTPROC_TEST_LARGE") else 30
-pytestmark = [pytest.mark.envoy, pytest.mark.faults, pytest.mark.timeout(900 if LARGE > 30 else 300)]
+LARGE = 200 if os.environ.get("EXTPROC_TEST_LARGE") else 10
+pytestmark = [pytest.mark.envoy, pytest.mark.faults, pytest.mark.timeout(900 if LARGE > 10 else 300)]
 SLOW = {"workers": 1, "message_timeout": "60s", "stall_timeout": "30s"}
 """One worker, and patience with a machine that is busy otherwise."""
 STREAM = [("content-type", "text/event-stream"), ("transfer-encoding", "chunked")]

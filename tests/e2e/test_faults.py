@@ -22,7 +22,7 @@ from tests.e2e.upstream import Upstream, chunked, completion, event, respond, si
 
 pytestmark = [pytest.mark.envoy, pytest.mark.faults, pytest.mark.timeout(240 + 8 * FAULTS)]
 CLIENTS = 50
-AT_ONCE = 10
+AT_ONCE = 20
 """Faulty providers and clients beside the fifty."""
 
 
@@ -57,9 +57,9 @@ def killed_mid_request(gateway: Running, traffic: Traffic) -> int:
 
 
 def stopped(gateway: Running, _: Traffic) -> int:
-    """Two of the four stand still, until the supervisor ends them."""
-    harm(gateway, signal.SIGSTOP, 2)
-    return 2
+    """Three of the four stand still, until the supervisor ends them."""
+    harm(gateway, signal.SIGSTOP, 3)
+    return 3
 
 
 @pytest.mark.parametrize("fault", [killed_mid_answer, killed_mid_request, stopped])

@@ -17,7 +17,7 @@ from tests.e2e.traffic import Traffic, answer, one, workers
 from tests.e2e.upstream import Upstream
 
 pytestmark = [pytest.mark.envoy, pytest.mark.timeout(240 + 6 * FAULTS)]
-RELOADS = 100 if FAULTS >= 100 else max(3, FAULTS // 2)
+RELOADS = 100 if FAULTS >= 100 else max(3, FAULTS // 4)
 SECONDS = 30 if FAULTS >= 100 else 5
 """How long each answer takes that no reload may break."""
 MODELS = b"GET /v1/models HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
