@@ -20,7 +20,10 @@ run: .venv/.run ## the demonstration: no keys, no configuration, no Docker; Ctrl
 test: .venv/.dev ## all tests; ARGS="-k name" for some, ARGS="-n auto" for many at a time
 	$(BIN)/python -m pytest $(ARGS)
 
-faults: .venv/.dev ## faults under load, memory bounds, a soak: minutes, on a quiet machine; ARGS="-k name" for some
+faults: export EXTPROC_TEST_FAULTS ?= 200
+faults: export EXTPROC_TEST_SOAK ?= 1800
+faults: export EXTPROC_TEST_LARGE ?= 1
+faults: .venv/.dev ## faults under load, memory bounds, a soak, all at full size: hours; ARGS="-k name" for some
 	$(BIN)/python -m pytest -m faults -s $(ARGS)
 
 check: .venv/.dev ## style, types, and that extproc/_pb is what protos/ says

@@ -38,6 +38,7 @@ GAUGES: Final[dict[str, str]] = {
     "extproc_open_exchanges": "exchanges under way",
     "extproc_held_bytes": "bytes held back or collected for inspection",
     "extproc_workers": "workers that are up",
+    "extproc_workers_alive": "worker processes that give signs of life, one in reserve included",
     "extproc_generation": "generation of the configuration in force",
 }
 
@@ -118,5 +119,7 @@ class Totals:
             yield GaugeMetricFamily(name, text, value=self._gauge(name))
 
     def _gauge(self, name: str) -> float:
+        if name == "extproc_workers_alive":
+            return len(self._alive)
         reported: Iterable[Any] = (gauges.get(name, 0.0) for _, gauges in self._alive.values())
         return self.gauges[name] if name in self.gauges else sum(reported)

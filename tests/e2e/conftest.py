@@ -79,6 +79,12 @@ def unguarded(start: Start) -> Running:
     })  # fmt: skip
 
 
+@pytest.fixture(scope="session")
+def alive(start: Start) -> Running:
+    """Three workers: for tests that do them harm, one after the other."""
+    return start("alive", processor={"workers": 3, "message_timeout": "5s"})
+
+
 @pytest.fixture(params=["tls", "plain"])
 def over(request: pytest.FixtureRequest) -> str:
     """How clients connect."""

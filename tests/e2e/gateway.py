@@ -85,7 +85,8 @@ class Running:
 
     def stat(self, name: str) -> int:
         """One of Envoy's own counters or gauges."""
-        with urllib.request.urlopen(f"http://{self.admin}/stats?format=json&filter=^{name}$", timeout=5) as answer:
+        admin = (self.run / "admin.txt").read_text("utf-8").strip()  # another one when Envoy was started again
+        with urllib.request.urlopen(f"http://{admin}/stats?format=json&filter=^{name}$", timeout=5) as answer:
             found = [each for each in json.load(answer)["stats"] if each.get("name") == name]
         return int(found[0]["value"]) if found else 0
 

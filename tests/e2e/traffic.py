@@ -8,6 +8,7 @@ import random
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,7 +27,7 @@ def answer(events: int = 25, pause: float = 0.02) -> Behaviour:
     async def behave(wire) -> None:
         parts = ["Well", ", ", "ask ", "MARKED-", "PERSON", "@leak", ".exam", "ple", " now. "]
         await wire.head(200, [("content-type", "text/event-stream"), ("transfer-encoding", "chunked")])
-        for number in range(events):
+        for number in range(-(-events // len(parts)) * len(parts)):  # whole sentences
             await wire.chunk(event({"content": parts[number % len(parts)]}))
             await asyncio.sleep(pause)
         await wire.chunk(event({}, "stop"))
@@ -48,16 +49,30 @@ class Ends:
     def total(self) -> int:
         return sum(self.counts.values())
 
+    def defined(self, what: str) -> None:
+        """Nothing marked was seen by anybody, and everybody had a defined end in time."""
+        print(f"\n{what}: {dict(self.counts)}, {len(self.leaks)} leaks, longest {self.longest:.1f} s")
+        assert not self.leaks, self.leaks[:3]
+        assert not self.counts["late"], self.counts
+        assert not [end for end in self.counts if end.startswith("bare")], self.counts
+
 
 class Traffic:
     """Clients in a thread of their own, asking again and again until ``stop``."""
 
     def __init__(
-        self, gateway: Running, upstream: Upstream, clients: int = 50, behaviour: Behaviour | None = None
+        self,
+        gateway: Running,
+        upstream: Upstream,
+        clients: int = 50,
+        behaviour: Behaviour | None = None,
+        longest: float = LONGEST,
     ) -> None:
         self.gateway = gateway
         self.upstream = upstream
         self.ends = Ends()
+        self.started = self.answering = 0
+        self._longest = longest
         self._clients = clients
         self._stop = threading.Event()
         self._first = len(upstream.requests)
@@ -68,7 +83,7 @@ class Traffic:
     def stop(self) -> Ends:
         """Let the open requests end; returns what was seen, on both sides."""
         self._stop.set()
-        self._thread.join(LONGEST + 20)
+        self._thread.join(self._longest + 20)
         assert not self._thread.is_alive(), "a client never ended"
         sent = [each.body for each in self.upstream.requests[self._first :] if b"@leak" in each.body]
         self.ends.leaks += [body[:200] for body in sent]
@@ -80,41 +95,56 @@ class Traffic:
     async def _client(self) -> None:
         while not self._stop.is_set():
             began = time.monotonic()
-            end, seen = await one(self.gateway.ports["plain"])
+            self.started += 1
+            end, seen = await one(self.gateway.ports["plain"], longest=self._longest, answering=self._answering)
             self.ends.counts[end] += 1
             self.ends.longest = max(self.ends.longest, time.monotonic() - began)
             if b"@leak" in seen or b"MARKED-" in seen:
                 self.ends.leaks.append(seen[:400])
             await asyncio.sleep(random.random() * 0.05 + (0.1 if end in ("refused", "cut") else 0))
 
+    def _answering(self, change: int) -> None:
+        self.answering += change
 
-def request(request_id: str = TRAFFIC, stream: bool = True) -> bytes:
-    body = json.dumps({
-        "model": "gpt-4o", "stream": stream, "messages": [{"role": "user", "content": f"I am {MARKER}, who are you?"}],
-    }).encode()  # fmt: skip
+
+def request(
+    request_id: str = TRAFFIC, stream: bool = True, text: str = f"I am {MARKER}, who are you?", model: str = "gpt-4o"
+) -> bytes:
+    value = {"model": model, "stream": stream, "messages": [{"role": "user", "content": text}]}
+    body = json.dumps(value).encode()
     head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nx-request-id: {request_id}\r\nconnection: close\r\n"
     return head.encode() + b"content-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(body) + body
 
 
-async def one(port: int, payload: bytes | None = None) -> tuple[str, bytes]:
-    """One request: how it ended, and every byte that came back."""
-    seen = b""
+async def one(
+    port: int,
+    payload: bytes | None = None,
+    longest: float = LONGEST,
+    answering: Callable[[int], None] = lambda change: None,
+) -> tuple[str, bytes]:
+    """One request: how it ended, and every byte that came back. ``answering``: told 1 at the first, -1 at the end."""
+    seen = bytearray()
     try:
-        async with asyncio.timeout(LONGEST):
+        async with asyncio.timeout(longest):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             try:
                 writer.write(payload or request())
                 while data := await reader.read(65536):
+                    if not seen:
+                        answering(1)
                     seen += data
             finally:
                 writer.close()
     except TimeoutError:
-        return "late", seen
+        return "late", bytes(seen)
     except ConnectionRefusedError:
-        return "refused", seen
+        return "refused", bytes(seen)
     except ConnectionError:
         pass
-    return classify(seen), seen
+    finally:
+        if seen:
+            answering(-1)
+    return classify(bytes(seen)), bytes(seen)
 
 
 def classify(seen: bytes) -> str:
