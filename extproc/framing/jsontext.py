@@ -51,26 +51,26 @@ def _reason(error: orjson.JSONDecodeError) -> str:
 
 
 def _too_deep(value: Any) -> bool:
-    level = _containers([value])
-    for _ in range(MAX_DEPTH):
+    level: list[Any] = [[value]]
+    for _ in range(MAX_DEPTH + 1):
+        level = _containers(level)
         if not level:
             return False
-        level = _containers([child for node in level if node for child in _members(node)])
-    return bool(level)
+    return True
 
 
 def _keys(value: Any) -> int:
     """Number of keys of all objects of a value."""
     keys = 0
-    level = _containers([value])
-    while level:
+    level: list[Any] = [[value]]
+    while level := _containers(level):
         keys += sum([len(node) for node in level if isinstance(node, dict)])
-        level = _containers([child for node in level if node for child in _members(node)])
     return keys
 
 
-def _containers(values: list[Any]) -> list[Any]:
-    return [value for value in values if isinstance(value, (dict, list))]
+def _containers(level: list[Any]) -> list[Any]:
+    """The objects and arrays one level below."""
+    return [child for node in level if node for child in _members(node) if isinstance(child, (dict, list))]
 
 
 def _members(node: Any) -> Iterable[Any]:
