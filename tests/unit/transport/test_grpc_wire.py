@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import hpack
 import pytest
 from hypothesis import given
@@ -20,7 +22,7 @@ def fed(pieces, largest=LARGEST):
 
 def cut(data, edges):
     edges = [0, *sorted(edges), len(data)]
-    return [data[start:end] for start, end in zip(edges, edges[1:], strict=False)]
+    return [data[start:end] for start, end in pairwise(edges)]
 
 
 def test_messages_whole():
