@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
@@ -91,7 +92,8 @@ class Call:
             self._fault(error)
 
     def _fault(self, error: Exception) -> None:
-        self._service.fault("internal", "a stream failed and was closed", where=type(error).__name__)
+        with contextlib.suppress(Exception):  # a log that cannot be written ends no other stream
+            self._service.fault("internal", "a stream failed and was closed", where=type(error).__name__)
 
     def _read(self, data: bytes) -> None:
         self._waiting.extend(self._messages.feed(data))

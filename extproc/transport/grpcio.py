@@ -123,14 +123,25 @@ class _Call:
         except (grpc.RpcError, grpc.aio.AbortError):  # the stream is gone, or was ended just above
             raise
         except Exception as error:
-            if not type(error).__module__.startswith("grpc"):  # those are a peer that is gone: no fault of ours
-                self._service.fault("internal", "a stream failed and was closed", where=type(error).__name__)
+            self._fault(error)
             await self._abort(_INTERNAL)  # never a clean end: should the peer be there after all, it would pass all on
         finally:
             if self._speaker:
                 self._speaker.cancel()
             if session:
-                session.end()
+                await self._end(session)
+
+    async def _end(self, session: Session) -> None:
+        try:
+            session.end()
+        except Exception as error:
+            self._fault(error)
+            await self._abort(_INTERNAL)
+
+    def _fault(self, error: Exception) -> None:
+        if not type(error).__module__.startswith("grpc"):  # those are a peer that is gone: no fault of ours
+            with contextlib.suppress(Exception):  # a log that cannot be written
+                self._service.fault("internal", "a stream failed and was closed", where=type(error).__name__)
 
     async def _message(self, session: Session, data: bytes) -> Turn:
         """A large text takes longer than the loop may stand still: it is inspected in a thread, one at a time."""
@@ -168,8 +179,15 @@ class _Call:
         try:
             await self._say(session.tick())
         except StreamFailed as failure:
-            self._failed = str(failure)
-            if self._reader:
-                self._reader.cancel()
+            self._fail(str(failure))
         except grpc.RpcError:
             return  # the stream ended meanwhile
+        except Exception as error:
+            self._fault(error)
+            self._fail(_INTERNAL)
+
+    def _fail(self, text: str) -> None:
+        """Have the reader end the stream."""
+        self._failed = text
+        if self._reader:
+            self._reader.cancel()

@@ -50,6 +50,7 @@ class NativeTransport:
         self._peers: set[_Peer] = set()
         self._server: asyncio.AbstractServer | None = None
         self._changed = asyncio.Event()
+        self._stopping = False
 
     async def start(self) -> None:
         """See ``Transport.start``."""
@@ -58,6 +59,7 @@ class NativeTransport:
 
     async def stop(self, grace: float) -> None:
         """See ``Transport.stop``."""
+        self._stopping = True
         if self._server:
             self._server.close()
         self._health.stop()
@@ -81,7 +83,10 @@ class NativeTransport:
                     await self._changed.wait()
 
     def _connected(self) -> _Peer:
-        return _Peer(self._begin, self._peers, self._changed.set)
+        peer = _Peer(self._begin, self._peers, self._changed.set)
+        if self._stopping:  # accepted just before
+            peer.drain()
+        return peer
 
     def _begin(self, peer: _Peer, stream: Stream, headers: Headers) -> Receiver:
         """What answers a new stream."""

@@ -108,8 +108,9 @@ class Connection:
         data = out[0] if len(out) == 1 else b"".join(out)
         out.clear()
         if not self._held:
-            self._window.room = AT_ONCE
-            self._flush()
+            exhausted, self._window.room = self._window.room <= 0, AT_ONCE
+            if exhausted:
+                self._flush()
         return data
 
     def hold(self) -> None:
