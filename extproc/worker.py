@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import faulthandler
+import gc
 import socket
 import sys
 from dataclasses import replace
@@ -56,6 +57,7 @@ class Worker:
             log = self._log = Log(first["log"])
             log.quiet = first["quiet"]
             service = self._service = Service(self._current, log, self._counters)
+            _settle()
             self._listeners = first["listeners"]
             if first["number"] is not None:
                 await self._listen(first["number"], first["address"])
@@ -122,6 +124,7 @@ class Worker:
             self._channel.send(prepared=generation)
         else:
             self._runtime, self._next = self._next, None
+            _settle()
             self._channel.send(reloaded=generation)
 
     async def _beat(self, service: Service) -> None:
@@ -133,6 +136,17 @@ class Worker:
     def _report(self, service: Service) -> None:
         gauges = {"extproc_open_exchanges": service.open_count, "extproc_held_bytes": service.held}
         self._channel.send(alive=self._counters.snapshot(), gauges=gauges)
+
+
+def _settle() -> None:
+    """What is there now stays: collections need not look at it again, nor be as frequent as for a process that grows.
+
+    Otherwise they are most of what parsing a large body costs.
+    """
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
 
 
 def _compiled(message: dict[str, Any], before: Runtime | None = None) -> Runtime:

@@ -30,7 +30,8 @@ def processor_cluster(layout: Layout) -> Json:
         # a worker that died is found by its refused connection, one that stands still only by asking it
         "health_checks": [
             {
-                "timeout": "0.5s",
+                # busy is not dead; and where there is no other worker, nothing is gained by giving this one up early
+                "timeout": "1s" if len(layout.processors) > 1 else "2s",
                 "interval": "0.5s",
                 "no_traffic_interval": "0.5s",
                 "unhealthy_threshold": 2,
