@@ -111,6 +111,8 @@ class _Call:
                 await self._say(turn)
                 if turn.close:
                     break
+            if self._failed:
+                raise StreamFailed(self._failed)
             if not session.answered:
                 # never a clean end before that, whoever wants it: to Envoy it means "pass it all on"
                 await self._context.abort(grpc.StatusCode.CANCELLED, "llm-extproc: unfinished")
@@ -179,15 +181,16 @@ class _Call:
         try:
             await self._say(session.tick())
         except StreamFailed as failure:
-            self._fail(str(failure))
+            await self._fail(str(failure))
         except grpc.RpcError:
             return  # the stream ended meanwhile
         except Exception as error:
             self._fault(error)
-            self._fail(_INTERNAL)
+            await self._fail(_INTERNAL)
 
-    def _fail(self, text: str) -> None:
-        """Have the reader end the stream."""
+    async def _fail(self, text: str) -> None:
+        """Have the reader end the stream, but not in the middle of a write: gRPC could not send the end then."""
         self._failed = text
-        if self._reader:
-            self._reader.cancel()
+        async with self._writing:
+            if self._reader:
+                self._reader.cancel()

@@ -149,6 +149,21 @@ def test_an_exception_ends_its_stream_alone(server: Server, service: Scripted, o
     assert "MARKER" not in server.out.getvalue()
 
 
+def test_a_tick_that_fails_while_an_answer_is_under_way(
+    server: Server, service: Scripted, opened: grpc.Channel
+) -> None:
+    call = Bytes(opened)
+    assert call.ask(b"last") == b"last"
+    call.send(b"size 3000000")  # more than the peer takes unread
+    time.sleep(0.3)
+    service.explode = b"tick"
+    server.loop.call_soon_threadsafe(lambda: service.sessions[0].wake(service.sessions[0]))
+    time.sleep(0.1)
+    call.send(b"close")
+    assert call.end()[0] in (grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN)
+    assert service.ends() == [1]
+
+
 def test_a_large_text_stops_nobody_else(service: Scripted, opened: grpc.Channel) -> None:
     call, other = Bytes(opened), Bytes(opened)
     call.send(b"slow" + bytes(LARGE), b"close")

@@ -2,7 +2,7 @@ from itertools import pairwise
 
 import hpack
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from extproc.transport import grpc_wire
@@ -36,6 +36,7 @@ def test_messages_in_pieces(size):
 
 
 @given(st.lists(st.binary(max_size=40), max_size=8), st.lists(st.integers(0, 360), max_size=10))
+@settings(deadline=None)
 def test_messages_cut_anywhere(messages, edges):
     data = b"".join(map(packed, messages))
     assert fed(cut(data, [min(edge, len(data)) for edge in edges])) == (messages, 0)
@@ -71,6 +72,7 @@ def test_bad_messages(bad, code, before, size):
 
 
 @given(st.lists(st.binary(max_size=60), max_size=10))
+@settings(deadline=None)
 def test_any_bytes(pieces):
     messages = Messages(30)
     for piece in pieces:

@@ -254,6 +254,7 @@ def test_cut_once(at):
 
 
 @given(st.lists(st.integers(0, len(WHOLE)), max_size=20))
+@settings(deadline=None)
 def test_cut_anywhere(cuts):
     edges = [0, *sorted(cuts), len(WHOLE)]
     assert outcome([WHOLE[a:b] for a, b in pairwise(edges)]) == EXPECTED
@@ -280,11 +281,13 @@ def survives(pieces, answer=echo):
 
 
 @given(st.binary(max_size=400))
+@settings(deadline=None)
 def test_any_bytes(data):
     survives([data])
 
 
 @given(st.binary(max_size=400), st.integers(1, 50))
+@settings(deadline=None)
 def test_any_bytes_after_a_valid_opening(data, size):
     survives([OPENING + headers(1), *(data[at : at + size] for at in range(0, len(data), size))])
 
@@ -295,18 +298,19 @@ _frame = st.builds(
 
 
 @given(st.lists(_frame | st.sampled_from(script()), max_size=30))
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 def test_any_frames(many):
     survives([OPENING, *many])
 
 
 @given(st.permutations(script()[1:]))
+@settings(deadline=None)
 def test_any_order(many):
     survives([OPENING, *many])
 
 
 @given(st.lists(st.tuples(st.integers(0, len(WHOLE) - 1), st.integers(0, 255)), min_size=1, max_size=8), st.booleans())
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 def test_flipped_bytes(flips, whole):
     mutated = bytearray(WHOLE)
     for at, value in flips:
@@ -315,6 +319,7 @@ def test_flipped_bytes(flips, whole):
 
 
 @given(st.integers(0, len(WHOLE)), st.integers(0, len(WHOLE)), st.binary(max_size=20))
+@settings(deadline=None)
 def test_cut_out_and_filled(start, end, filling):
     survives([WHOLE[:start] + filling + WHOLE[end:]])
 

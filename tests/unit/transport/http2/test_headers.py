@@ -2,7 +2,7 @@ import contextlib
 
 import hpack
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from extproc.transport.http2 import headers
@@ -133,6 +133,7 @@ def test_a_small_block_that_grows_is_stopped():
 
 
 @given(st.binary(max_size=300), st.booleans())
+@settings(deadline=None)
 def test_any_bytes(data, forbidden):
     reader = without_table() if forbidden else BlockReader()
     with contextlib.suppress(ConnectionFault):  # and nothing else
@@ -144,6 +145,7 @@ _values = st.sampled_from(["", "1", "2", "long" * 30])
 
 
 @given(st.lists(st.lists(st.tuples(_names, _values), max_size=4), max_size=12), st.integers(0, 12), st.data())
+@settings(deadline=None)
 def test_any_peer_is_read_as_if_nothing_were_remembered(lists, acknowledged, drawn):
     reader, encoder = BlockReader(), hpack.Encoder()
     for number, pairs in enumerate(lists):
