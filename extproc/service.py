@@ -152,7 +152,10 @@ class Service:
         self._open.pop(session, None)
         if record and record.operation != Operation.HEALTH:  # asked every few seconds, and says nothing
             self._counters.exchange(record)
-            self._log.exchange(record)
+            try:
+                self._log.exchange(record)
+            except OSError:  # a full disk, a pipe nobody reads: the answer is out already, and the next one must go out too
+                self._counters.add("extproc_faults", "log")
 
     def fault(self, kind: str, message: str, **details: str) -> None:
         """Something failed that must not."""

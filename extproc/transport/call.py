@@ -109,6 +109,8 @@ class Call:
         if turn and turn.messages:
             self._say(turn)
             self._end()
+        elif not self._over:
+            self._stream.want(self._messages.missing)
 
     def _work(self) -> None:
         """Take what waits, as long as it can be done here and now."""

@@ -87,6 +87,11 @@ class Messages:
         self.held = 0
         """Bytes of a message that is not whole yet."""
 
+    @property
+    def missing(self) -> int:
+        """Bytes that the message under way still needs, as far as is known."""
+        return self._missing - self.held if self.held else 0
+
     def feed(self, data: bytes) -> list[bytes]:
         """The messages that ``data`` completes.
 

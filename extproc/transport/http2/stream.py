@@ -54,7 +54,6 @@ class Stream:
         "_paused",
         "_queue",
         "_queued",
-        "_received",
         "_receiver",
         "_remote_ended",
         "_size",
@@ -73,7 +72,6 @@ class Stream:
         self._over = over
         self._size = window.initial
         self._allowed = frames.DEFAULT_WINDOW
-        self._received = 0
         self._queue: deque[memoryview] | None = None
         self._queued = 0
         self._trailers: bytes | None = None
@@ -137,6 +135,11 @@ class Stream:
         self._paused = False
         self._credit()
 
+    def want(self, size: int) -> None:
+        """So many bytes more are needed before anything can be done: let them come without waiting for credit in between."""
+        if size > self._allowed and not (self._closed or self._remote_ended or self._paused):
+            self._allow(size)
+
     @property
     def queued(self) -> int:
         """Bytes of the answer that wait for the peer."""
@@ -163,11 +166,10 @@ class Stream:
         self._allowed -= size
         if self._allowed < 0:
             raise StreamFault(frames.FLOW_CONTROL_ERROR)
-        self._received += size
         self._remote_ended = ended
         if self._receiver is not None:
             self._receiver.received(data, ended)
-        if self._received >= _CREDIT_AT:
+        if self._allowed <= _CREDIT_AT:
             self._credit()
 
     def widen(self, by: int) -> bool:
@@ -198,7 +200,7 @@ class Stream:
             if self._trailers is not None:
                 self._close(self._trailers)
                 return
-        if self._received >= _CREDIT_AT:
+        if self._allowed <= _CREDIT_AT:
             self._credit()
 
     def abandon(self) -> None:
@@ -219,10 +221,12 @@ class Stream:
     def _credit(self) -> None:
         if self._closed or self._remote_ended or self._paused:
             return
-        if self._received and self._queued <= _ENOUGH_QUEUED:
-            self._out.append(frames.credit(self.number, self._received))
-            self._allowed += self._received
-            self._received = 0
+        if self._allowed < frames.DEFAULT_WINDOW and self._queued <= _ENOUGH_QUEUED:
+            self._allow(frames.DEFAULT_WINDOW)
+
+    def _allow(self, size: int) -> None:
+        self._out.append(frames.credit(self.number, size - self._allowed))
+        self._allowed = size
 
     def _close(self, trailers: bytes) -> None:
         self._closed = True
