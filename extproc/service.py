@@ -154,7 +154,9 @@ class Service:
             self._counters.exchange(record)
             try:
                 self._log.exchange(record)
-            except OSError:  # a full disk, a pipe nobody reads: the answer is out already, and the next one must go out too
+            except (
+                OSError
+            ):  # a full disk, a pipe nobody reads: the answer is out already, and the next one must go out too
                 self._counters.add("extproc_faults", "log")
 
     def fault(self, kind: str, message: str, **details: str) -> None:
