@@ -260,7 +260,8 @@ class Supervisor:
         """Replace the workers by new ones, one after the other, while all requests go on being served."""
         async with self._reloading:
             try:
-                await self.pool.replace_all(self.runtime.config.gateway.drain)
+                longest = max(group.timeout for group in self.runtime.groups)  # nobody waits for them to end
+                await self.pool.replace_all(longest)
             except StartupError as error:
                 self._log.notice("restart-failed", "the workers in place go on", why=str(error))
                 return False

@@ -18,6 +18,7 @@ from collections.abc import Hashable, Iterator
 from typing import Any, Final
 
 from extproc.errors import DecodeError, LimitExceeded, Refused
+from extproc.exchange.repeats import Repeats
 from extproc.formats.base import Delta, Format, Piece
 from extproc.framing.jsontext import Path, dump, parse, replace
 from extproc.framing.sse import Event, EventStream
@@ -107,6 +108,7 @@ class GuardedStream:
         self._epochs: deque[_Epoch] = deque([_Epoch()])
         self._out: list[bytes] = []
         self._batch: list[_Part] = []
+        self._repeats = Repeats(format_)
         self._done = False
         self._blocked: Policy | None = None
         self.telling = False
@@ -210,9 +212,13 @@ class GuardedStream:
                 self._wait(_Frame(event, None, Delta([], None)), None)
                 self._release()
             return
-        value = parse(event.data)
-        self._meter.see(value)
-        self._admit(event, value, self._format.delta(value))
+        delta, value = self._repeats.find(event.data), None
+        if delta is None:
+            value = parse(event.data)
+            self._meter.see(value)
+            delta = self._format.delta(value)
+            self._repeats.learn(event.data, value, delta)
+        self._admit(event, value, delta)
 
     def _harmless(self, event: Event) -> bool:
         """Comments, event names and ids are texts too. Those a rule touches are dropped with their event."""

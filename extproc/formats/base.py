@@ -69,6 +69,12 @@ class Format(Protocol):
     """A client API. All methods are pure; bodies are values that ``jsontext.parse`` accepted."""
 
     name: str
+    streamed_text: bytes
+    """The bytes before the string in which most events differ from the one before them; empty where there is no such."""
+
+    def without_padding(self, data: bytes) -> bytes:
+        """Part of an event without what is random in it and has no meaning."""
+        ...
 
     def model(self, body: dict[str, Any]) -> str | None:
         """The model a request names."""

@@ -6,6 +6,7 @@ Source: OpenAI API reference, "Chat Completions" and "Errors"; fields that compa
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Set
 from typing import Any, Final
 
@@ -34,6 +35,9 @@ _REASONING: Final = frozenset({"reasoning", "reasoning_content", "reasoning_deta
 _CALLS: Final = frozenset({"tool_calls", "function_call"})
 
 
+_PADDING: Final = re.compile(rb'"obfuscation":"([A-Za-z0-9]{1,64})"')
+"""Letters that hide the length of what is said; a name of ``_SKIP``, so short tokens in it are structure."""
+
 _TEXTS: Final = Walk(_SKIP, _BLOBS)
 
 
@@ -56,6 +60,12 @@ class OpenAIChat:
     """See ``formats.base.Format``."""
 
     name = "openai-chat"
+    streamed_text = b'"content":'
+
+    def without_padding(self, data: bytes) -> bytes:
+        """See ``Format``."""
+        found = _PADDING.search(data)
+        return data[: found.start(1)] + data[found.end(1) :] if found else data
 
     def model(self, body: dict[str, Any]) -> str | None:
         """The model a request names."""
@@ -280,9 +290,12 @@ def _number(element: Any, position: Any) -> Any:
 
 
 def _ordered(choices: list[Any], pieces: list[Piece]) -> Delta:
-    finishes = any(isinstance(choice, dict) and choice.get("finish_reason") is not None for choice in choices)
-    telling = finishes or bool(pieces)
     only = choices[0] if len(choices) == 1 and isinstance(choices[0], dict) else None
+    if only is not None:
+        finishes = only.get("finish_reason") is not None
+    else:
+        finishes = any(isinstance(choice, dict) and choice.get("finish_reason") is not None for choice in choices)
+    telling = finishes or bool(pieces)
     if only is None or not isinstance(number := only.get("index", 0), int):
         return Delta(pieces, None, None, telling, finishes)
     # scopes of the texts that go on in other events

@@ -7,6 +7,7 @@ passed over.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Any, Final
 
 from extproc.formats.base import Span
@@ -17,9 +18,17 @@ _TOKEN: Final = re.compile(r"[A-Za-z0-9_.:/+=-]{0,256}", re.ASCII)
 _DATA_URL: Final = re.compile(r"data:[\w.+-]+/[\w.+-]+;base64,[A-Za-z0-9+/_-]*={0,2}", re.ASCII)
 _BASE64: Final = re.compile(r"[A-Za-z0-9+/_-]{64,}={0,2}", re.ASCII)
 
+_SHORT: Final = 64
+
 
 def structural(value: str) -> bool:
     """Whether a string under a structural name is what such names hold: one short token, no prose."""
+    return _remembered(value) if len(value) <= _SHORT else _TOKEN.fullmatch(value) is not None
+
+
+@lru_cache(1024)
+def _remembered(value: str) -> bool:
+    """The same; every event of a stream repeats the ids, names and types of the one before."""
     return _TOKEN.fullmatch(value) is not None
 
 
