@@ -376,6 +376,7 @@ class GuardedStream:
     def _emit(self, frame: _Frame) -> None:
         self._held -= len(frame.event.raw)
         self._out.append(self._bytes(frame))
+        frame.parts.clear()  # they know their event: apart, both are freed at once and not by a later collection
         self.telling = self.telling or frame.telling
 
     def _bytes(self, frame: _Frame) -> bytes:
