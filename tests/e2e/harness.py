@@ -57,6 +57,7 @@ def config(upstreams: dict[str, Upstream], ca: Path, **changes: Any) -> dict[str
     value: dict[str, Any] = {
         "version": 1,
         "health": {"port": 0},
+        "processor": {"transport": os.environ.get("EXTPROC_TEST_TRANSPORT", "auto")},
         "gateway": {"drain": "1s", "port": 0, "plain_port": 0, "max_body": MAX_BODY, "upstream_ca": str(ca)},
         "providers": {
             "alpha": {**plain, "base_url": f"http://127.0.0.1:{a}/v1"},
