@@ -7,7 +7,9 @@ import uuid
 from functools import cache
 from typing import Final
 
+from extproc.errors import Refused
 from extproc.events import Headers
+from extproc.framing import compression
 
 PREFIX: Final = "x-llm-"
 """Our own headers. A client's or a provider's are removed before ours are set."""
@@ -80,3 +82,18 @@ def request_id(headers: Headers) -> str:
         if _ID.fullmatch(value):
             return value
     return str(uuid.uuid4())
+
+
+def check_body(headers: Headers) -> None:
+    """See that a request's body is of a kind that can be read.
+
+    Raises:
+        Refused: it is not JSON in UTF-8, or encoded in a way that cannot be decoded.
+    """
+    media, _, parameters = headers.get("content-type", "application/json").lower().partition(";")
+    charset = parameters.partition("charset=")[2].strip(' "')
+    if not media.strip().endswith("json") or charset not in ("", "utf-8", "utf8"):
+        raise Refused(415, "unsupported_media_type", "The body must be application/json in UTF-8.")
+    if compression.coding(headers.get("content-encoding", "")) not in compression.SUPPORTED:
+        supported = ", ".join(compression.SUPPORTED)
+        raise Refused(415, "unsupported_encoding", f"The body's Content-Encoding must be one of {supported}.")

@@ -20,6 +20,7 @@ from extproc.exchange import headers as hygiene
 from extproc.exchange import whole
 from extproc.exchange.answer import Answer, Verdict, answer_for
 from extproc.exchange.headers import REROUTE
+from extproc.exchange.replies import Replies, of_envoy
 from extproc.exchange.state import State, step
 from extproc.framing import compression
 from extproc.framing.jsontext import dump, parse, set_member
@@ -39,13 +40,6 @@ UPSTREAM: Final = "llm.extproc.upstream"
 _KEEP_ALIVE: Final = b": keep-alive\n\n"
 _MODEL: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/+-]{0,199}", re.ASCII)
 """A model's name reaches logs, metadata and other bodies: it is a name, not a text."""
-_LOCAL: Final = {
-    408: ("timeout", "The request took too long to arrive."),
-    413: ("too_large", "The request is larger than this gateway accepts."),
-    429: ("overloaded", "The gateway is overloaded."),
-    503: ("unavailable", "No backend for this model can be reached."),
-    504: ("upstream_timeout", "The backend for this model did not answer in time."),
-}
 
 
 class RouterExchange:
@@ -85,6 +79,7 @@ class RouterExchange:
         self._budget = budget or Budget(sys.maxsize)
         self._counted = 0
         self.record = Record(generation=runtime.generation)
+        self._replies = Replies(runtime, self.record)
 
     def __repr__(self) -> str:
         return f"<RouterExchange {self.record.request_id or '-'} {self._state.name}>"
@@ -204,18 +199,9 @@ class RouterExchange:
             return self._respond(200, self._format.models(self._runtime.models()), "models")
         if event.end:
             raise Refused(400, "empty_body", "The request has no body.")
-        self._check_media_type(event.headers)
+        hygiene.check_body(event.headers)
         self._state = State.BODY
         return [events.ContinueRequest()]
-
-    def _check_media_type(self, headers: events.Headers) -> None:
-        media, _, parameters = headers.get("content-type", "application/json").lower().partition(";")
-        charset = parameters.partition("charset=")[2].strip(' "')
-        if not media.strip().endswith("json") or charset not in ("", "utf-8", "utf8"):
-            raise Refused(415, "unsupported_media_type", "The body must be application/json in UTF-8.")
-        if compression.coding(headers.get("content-encoding", "")) not in compression.SUPPORTED:
-            supported = ", ".join(compression.SUPPORTED)
-            raise Refused(415, "unsupported_encoding", f"The body's Content-Encoding must be one of {supported}.")
 
     def _request_body(self, event: events.RequestBody) -> list[Effect]:
         if self._budget.full:
@@ -360,7 +346,9 @@ class RouterExchange:
         effects: list[Effect] = []
         if verdict.commit:
             self.record.first_byte_ms = round((self._clock() - self._started) * 1000, 3)
-            effects.append(events.ContinueResponse(Mutation(set=self._own_headers(), remove=self._not_back)))
+            effects.append(
+                events.ContinueResponse(Mutation(set=self._replies.headers(self._busy), remove=self._not_back))
+            )
             answer.committed = True
         if verdict.end:
             self._end(verdict)
@@ -389,56 +377,22 @@ class RouterExchange:
     def _local_reply(self, status: int) -> list[Effect]:
         """Envoy answered itself: no backend, a timeout, a body too large. Said again in the client's format."""
         self.record.request_id = self.record.request_id or hygiene.request_id(self._headers)
-        code, message = _LOCAL.get(status, ("gateway_error", "The gateway could not pass this request on."))
-        kind = "invalid_request_error" if 400 <= status < 500 else "api_error"
-        raise Refused(status, code, message, kind)
+        raise of_envoy(status)
 
     # answers of our own
 
-    def _own_headers(self) -> events.Pairs:
-        record = self.record
-        headers = [
-            ("x-llm-request-id", record.request_id),
-            ("x-llm-policies", self._runtime.armed),
-            ("x-llm-generation", str(self._runtime.generation)),
-            ("x-llm-overhead-ms", f"{self._busy * 1000:.2f}"),
-        ]
-        if record.backend:
-            headers += [("x-llm-backend", record.backend), ("x-llm-attempts", str(record.attempts))]
-        return tuple(headers)
-
-    def _respond(
-        self, status: int, body: bytes, code: str, media: str = "application/json", extra: events.Pairs = ()
-    ) -> list[Effect]:
+    def _respond(self, status: int, body: bytes, code: str, media: str = "application/json") -> list[Effect]:
         self._state = State.DONE
-        self.record.status = status
-        self.record.end = self.record.end or "complete"
-        headers = (("content-type", media), *self._own_headers(), *extra)
-        return [events.Respond(status, headers, body, f"llm_{code}")]
+        return [self._replies.say(status, body, code, self._busy, media=media)]
 
     def _refuse(self, refused: Refused) -> list[Effect]:
-        self.record.end = "refused"
-        self.record.error = refused.code
-        extra = [("x-request-id", self.record.request_id)]
-        if refused.status == 503:
-            extra.append(("retry-after", "1"))
-        if refused.status < 500 and refused.status not in (408, 409, 429):
-            extra.append(("x-should-retry", "false"))
-        body = self._format.error(refused.status, refused.code, refused.message, refused.kind)
-        return self._respond(refused.status, body, refused.code, extra=tuple(extra))
+        self._state = State.DONE
+        return [self._replies.refuse(refused, self._busy)]
 
     def _blocked(self, policy: Policy, what: str) -> list[Effect]:
-        subject = "The request was refused" if what == "request" else "The answer was withheld"
-        self.record.end = "blocked"
-        self.record.error = policy.name
-        body = self._format.error(400, policy.name, f"{subject} by the policy '{policy.name}'.", "policy_violation")
-        extra = (("x-request-id", self.record.request_id), ("x-should-retry", "false"))
-        return self._respond(400, body, "blocked", extra=extra)
+        self._state = State.DONE
+        return [self._replies.block(policy, what, self._busy)]
 
     def _reply(self, policy: Policy, body: dict[str, Any]) -> list[Effect]:
-        created = int(self._now())
-        self.record.end = "replied"
-        if self.record.stream:
-            answer = self._format.reply_stream(policy.reply, body, self.record.request_id, created)
-            return self._respond(200, answer, "reply", "text/event-stream; charset=utf-8")
-        return self._respond(200, self._format.reply(policy.reply, body, self.record.request_id, created), "reply")
+        self._state = State.DONE
+        return [self._replies.reply(policy, body, int(self._now()), self._busy)]

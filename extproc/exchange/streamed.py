@@ -19,6 +19,7 @@ from typing import Any, Final
 
 from extproc.errors import DecodeError, LimitExceeded, Refused
 from extproc.exchange.repeats import Repeats
+from extproc.exchange.waiting import Epoch, Frame, Part
 from extproc.formats.base import Delta, Format, Piece
 from extproc.framing.jsontext import Path, dump, parse, replace
 from extproc.framing.sse import Event, EventStream
@@ -30,59 +31,6 @@ from extproc.usage import Meter
 _DONE: Final = b"[DONE]"
 _MAX_TRACKS: Final = 1024
 _MAX_JOINED: Final = 256
-
-
-class _Part:
-    """One text of a waiting event: how much of it is undecided and what it has become so far."""
-
-    __slots__ = ("at", "dirty", "frame", "left", "out", "piece")
-
-    def __init__(self, frame: _Frame, piece: Piece) -> None:
-        self.frame = frame
-        self.piece = piece
-        self.at = 0  # characters decided
-        self.left = len(piece.text)
-        self.out: list[str] = []
-        self.dirty = False
-
-    def take(self, count: int, text: str | None) -> None:
-        """Decide the next ``count`` characters: kept where ``text`` is None, else replaced by it."""
-        at = self.at
-        self.at = end = at + count
-        self.left -= count
-        if text is None:
-            self.out.append(self.piece.text[at:end])
-        else:
-            self.out.append(text)
-            self.dirty = True
-        if not self.left:
-            self.frame.waiting -= 1
-
-
-class _Frame:
-    """An event that waits for its texts or its turn."""
-
-    __slots__ = ("after", "event", "final", "parts", "telling", "value", "waiting")
-
-    def __init__(self, event: Event, value: Any, delta: Delta) -> None:
-        self.event = event
-        self.value = value
-        self.parts = [_Part(self, piece) for piece in delta.pieces]
-        self.waiting = len(self.parts)  # those that are not decided
-        self.after = delta.after
-        self.telling = delta.telling
-        self.final = delta.final
-
-
-class _Epoch:
-    """Events between two barriers, by lane, and the barrier that ends them."""
-
-    __slots__ = ("barrier", "count", "lanes")
-
-    def __init__(self) -> None:
-        self.lanes: dict[Hashable, deque[_Frame]] = {}
-        self.count = 0
-        self.barrier: _Frame | None = None
 
 
 class GuardedStream:
@@ -103,11 +51,11 @@ class GuardedStream:
         self._events = EventStream(max_event)
         self._max_held = max_held
         self._held = 0
-        self._tracks: dict[Hashable, tuple[Track, deque[_Part]]] = {}
+        self._tracks: dict[Hashable, tuple[Track, deque[Part]]] = {}
         self._joined: dict[Hashable, str] = {}
-        self._epochs: deque[_Epoch] = deque([_Epoch()])
+        self._epochs: deque[Epoch] = deque([Epoch()])
         self._out: list[bytes] = []
-        self._batch: list[_Part] = []
+        self._batch: list[Part] = []
         self._repeats = Repeats(format_)
         self._done = False
         self._blocked: Policy | None = None
@@ -203,13 +151,13 @@ class GuardedStream:
                 self._out.append(event.raw)
                 self.telling = self.telling or bool(event.other)
             else:  # the stream ends in the middle of it: nothing may follow on its line
-                self._wait(_Frame(event, None, Delta([], None)), None)
+                self._wait(Frame(event, None, Delta([], None)), None)
             return
         if event.data.strip() == _DONE:
             self._done = True
             self._close_tracks()
             if not self._blocked:
-                self._wait(_Frame(event, None, Delta([], None)), None)
+                self._wait(Frame(event, None, Delta([], None)), None)
                 self._release()
             return
         delta, value = self._repeats.find(event.data), None
@@ -230,7 +178,7 @@ class GuardedStream:
         return self._whole("other", Scope.ASSISTANT, text) == text
 
     def _admit(self, event: Event, value: Any, delta: Delta) -> None:
-        frame = _Frame(event, value, delta)
+        frame = Frame(event, value, delta)
         if self._joins_batch(frame, delta):
             self._wait(frame, delta.lane)
             self._batch.append(frame.parts[0])
@@ -245,7 +193,7 @@ class GuardedStream:
                 return
         self._release()
 
-    def _joins_batch(self, frame: _Frame, delta: Delta) -> bool:
+    def _joins_batch(self, frame: Frame, delta: Delta) -> bool:
         """Whether an event goes on with the one text of the batch, or can begin one, and no other lane is waiting."""
         if len(frame.parts) != 1 or delta.lane is None:
             return False
@@ -270,7 +218,7 @@ class GuardedStream:
             if not self._blocked:
                 self._release()
 
-    def _decide(self, part: _Part) -> None:
+    def _decide(self, part: Part) -> None:
         piece = part.piece
         if piece.track is None or piece.joined:
             self._decide_whole(part)
@@ -284,7 +232,7 @@ class GuardedStream:
         self._apply(track.feed(piece.text), queue)
         self._blocked = self._blocked or track.blocked
 
-    def _open(self, piece: Piece) -> tuple[Track, deque[_Part]] | None:
+    def _open(self, piece: Piece) -> tuple[Track, deque[Part]] | None:
         track = self._chain.open(Phase.RESPONSE, piece.scope, self._tally, json=piece.json)
         if track is None:
             return None
@@ -293,7 +241,7 @@ class GuardedStream:
         opened = self._tracks[piece.track] = track, deque()
         return opened
 
-    def _decide_whole(self, part: _Part) -> None:
+    def _decide_whole(self, part: Part) -> None:
         piece = part.piece
         text = self._whole(piece.track, piece.scope, piece.text, json=piece.json)
         if text is not None:
@@ -318,7 +266,7 @@ class GuardedStream:
         return text
 
     @staticmethod
-    def _apply(ops: list[Op], queue: deque[_Part]) -> None:
+    def _apply(ops: list[Op], queue: deque[Part]) -> None:
         for length, text in ops:
             while length:
                 part = queue[0]
@@ -343,12 +291,12 @@ class GuardedStream:
 
     # events out
 
-    def _wait(self, frame: _Frame, lane: Hashable) -> None:
+    def _wait(self, frame: Frame, lane: Hashable) -> None:
         self._held += len(frame.event.raw)
         epoch = self._epochs[-1]
         if lane is None:
             epoch.barrier = frame
-            self._epochs.append(_Epoch())
+            self._epochs.append(Epoch())
         else:
             epoch.lanes.setdefault(lane, deque()).append(frame)
             epoch.count += 1
@@ -373,13 +321,13 @@ class GuardedStream:
             self._emit(barrier)
             self._epochs.popleft()
 
-    def _emit(self, frame: _Frame) -> None:
+    def _emit(self, frame: Frame) -> None:
         self._held -= len(frame.event.raw)
         self._out.append(self._bytes(frame))
         frame.parts.clear()  # they know their event: apart, both are freed at once and not by a later collection
         self.telling = self.telling or frame.telling
 
-    def _bytes(self, frame: _Frame) -> bytes:
+    def _bytes(self, frame: Frame) -> bytes:
         if frame.event.data is None:
             return frame.event.raw
         values: dict[Path, bytes] = {
@@ -401,7 +349,7 @@ class GuardedStream:
         message = f"The answer was stopped by the policy '{policy.name}'."
         self._refuse(Refused(400, policy.name, message, "policy_violation"))
 
-    def _next(self, frame: _Frame) -> bool:
+    def _next(self, frame: Frame) -> bool:
         """Whether it is this event's turn to leave."""
         lanes = self._epochs[0].lanes.values()
         return not frame.final and any(lane[0] is frame for lane in lanes)
