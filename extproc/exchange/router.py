@@ -213,6 +213,8 @@ class RouterExchange:
             raise Refused(400, "invalid_json", f"The body cannot be read: {error}.") from None
         if not isinstance(body, dict):
             raise Refused(400, "invalid_json", "The body must be a JSON object.")
+        if len({name.lower() for name in body}) != len(body):  # some servers do not tell them apart
+            raise Refused(400, "invalid_json", "The body has members whose names differ only in case.")
         model = self._model(body)
         self.record.stream = self._format.streamed(body)
         try:

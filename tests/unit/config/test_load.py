@@ -254,3 +254,11 @@ def test_the_shortest_configuration_is_complete(tmp_path):
         None,
     )
     assert good(tmp_path, "gateway: {tls: none, plain_port: null}").gateway.plain_port is None
+
+
+def test_a_dotenv_that_is_no_text_is_named(tmp_path):
+    path = tmp_path / "extproc.yaml"
+    path.write_text("version: 1\n")
+    (tmp_path / ".env").write_bytes(b"\xff\xfeA=1")
+    with pytest.raises(ConfigError, match=r"\.env cannot be read"):
+        load(path, {})

@@ -386,3 +386,11 @@ def test_every_order_of_events_ends_in_an_answer_or_a_protocol_error():
                 assert exchange._state in State
             seen += 1
     assert seen >= sum(6**n for n in range(1, longest + 1))
+
+
+def test_names_that_differ_only_in_case_are_refused():
+    exchange = RouterExchange(runtime())
+    exchange.receive(chat_headers())
+    body = b'{"model":"gpt-x","Model":"other","messages":[]}'
+    (effect,) = exchange.receive(events.RequestBody(body, True))
+    assert (effect.status, effect.details) == (400, "llm_invalid_json")

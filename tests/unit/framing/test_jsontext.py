@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from extproc.errors import DecodeError
-from extproc.framing.jsontext import MAX_DEPTH, dump, dump_pretty, parse, replace, set_member
+from extproc.framing.jsontext import MAX_DEPTH, MAX_VALUES, dump, dump_pretty, parse, replace, set_member
 from tests.support import data
 
 
@@ -247,3 +247,11 @@ def test_set_member_escapes_the_key_it_adds():
 def test_dump_is_compact_and_dump_pretty_is_not():
     assert dump({"a": [1, "é"]}) == '{"a":[1,"é"]}'.encode()
     assert dump_pretty({"a": 1}) == '{\n  "a": 1\n}'
+
+
+def test_so_many_values_that_they_would_fill_the_memory_are_refused():
+    with pytest.raises(DecodeError, match="more than 1000000 values"):
+        parse(b"[" + b"[]," * MAX_VALUES + b"[]]")
+    assert len(parse(b"[" + b"0," * (MAX_VALUES - 1) + b"0]")) == MAX_VALUES
+    text = "a,b" * MAX_VALUES + '\\",'
+    assert parse(dump({"csv": text})) == {"csv": text}  # commas in texts are no values
