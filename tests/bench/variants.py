@@ -54,6 +54,8 @@ def guards() -> dict[str, Any]:
 OURS: dict[str, dict[str, Any]] = {
     "no policies": {"policies": {}, "attach": []},
     "all guards": {"policies": guards()},
+    "all guards, two backends": {"policies": guards(), "models": {"*": ["bench", "again"]}},
+    "all guards, failing over": {"policies": guards(), "models": {"*": ["gone", "bench"]}},
     "no policies, grpc.aio": {"policies": {}, "attach": [], "processor": {"transport": "grpcio"}},
     "all guards, grpc.aio": {"policies": guards(), "processor": {"transport": "grpcio"}},
 }
@@ -148,9 +150,8 @@ async def _ours(name: str, upstream: int, folder: Path, workers: int, threads: i
     config = {
         "gateway": {"tls": "none", "port": 0},
         "health": {"port": None},
-        "providers": {
-            "bench": {"type": "openai-compatible", "base_url": f"http://127.0.0.1:{upstream}/v1", "keys": "none"}
-        },
+        "providers": {"bench": _provider(upstream), "again": _provider(upstream), "gone": _provider(1)},
+        "models": {"*": "bench"},
         "log": {"format": "json"},
         **own,
         "processor": {"workers": workers, **own.get("processor", {})},
@@ -162,6 +163,10 @@ async def _ours(name: str, upstream: int, folder: Path, workers: int, threads: i
         if "refused" in said:
             raise Skipped(said["refused"].replace(f"{folder}{os.sep}", ""))
         yield Gateway(said["port"], said["pids"])
+
+
+def _provider(port: int) -> Json:
+    return {"type": "openai-compatible", "base_url": f"http://127.0.0.1:{port}/v1", "keys": "none"}
 
 
 @asynccontextmanager
