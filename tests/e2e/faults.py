@@ -78,11 +78,8 @@ def settled(gateway: Running, count: int = 3) -> None:
 
 
 def gone(pid: int) -> bool:
-    """Whether a process has ended (and been waited for, or is about to be)."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0] in (b"Z", b"X")
-    except OSError:
-        return True
+    """Whether a process has ended and was waited for. A zombie is not enough: its other threads may still hold sockets."""
+    return not Path(f"/proc/{pid}").exists()
 
 
 def harm(gateway: Running, how: signal.Signals, count: int = 1) -> None:
