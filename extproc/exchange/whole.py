@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 from extproc.errors import LimitExceeded
 from extproc.formats.base import Format
+from extproc.formats.walk import MAX_TEXTS
 from extproc.framing.jsontext import Path, dump, replace
 from extproc.policy.api import Decision, Phase, Tally
 from extproc.policy.chain import Chain
-
-_MAX_TEXTS: Final = 20000
-"""Each text costs some microseconds however short it is."""
 
 
 def inspect(
@@ -31,8 +29,8 @@ def inspect(
     if not chain.guards(phase):
         return Decision(), raw
     spans = list(format_.request_spans(value) if phase is Phase.REQUEST else format_.response_spans(value))
-    if len(spans) > _MAX_TEXTS:
-        raise LimitExceeded(f"it has more than {_MAX_TEXTS} texts")
+    if len(spans) > MAX_TEXTS:
+        raise LimitExceeded(f"it has more than {MAX_TEXTS} texts")
     decision = chain.inspect(phase, [(span.scope, span.text, span.json) for span in spans], tally)
     values: dict[Path, bytes] = {spans[index].path: dump(text) for index, text in decision.texts.items()}
     if phase is Phase.RESPONSE:

@@ -10,6 +10,7 @@ import re
 from functools import lru_cache
 from typing import Any, Final
 
+from extproc.errors import LimitExceeded
 from extproc.formats.base import Span
 from extproc.framing.jsontext import Path
 from extproc.policy.api import Scope
@@ -19,6 +20,8 @@ _DATA_URL: Final = re.compile(r"data:[\w.+-]+/[\w.+-]+;base64,[A-Za-z0-9+/_-]*={
 _BASE64: Final = re.compile(r"[A-Za-z0-9+/_-]{64,}={0,2}", re.ASCII)
 
 _SHORT: Final = 64
+MAX_TEXTS: Final = 20_000
+"""Texts of one body. Each costs some microseconds however short it is."""
 
 
 def structural(value: str) -> bool:
@@ -52,7 +55,11 @@ class Walk:
         self._blobs = blobs
 
     def value(self, value: Any, path: Path, scope: Scope, found: list[Span]) -> None:
-        """Add every text of a value that stands at ``path``; ``scope`` says whose words they are."""
+        """Add every text of a value that stands at ``path``; ``scope`` says whose words they are.
+
+        Raises:
+            LimitExceeded: there are more than anybody needs.
+        """
         name = next((key for key in reversed(path) if isinstance(key, str)), "")
         self._value(value, path, name, scope, found)
 
@@ -90,6 +97,8 @@ class Walk:
             for index, child in enumerate(value):
                 if child and type(child) in _HOLDERS:
                     self._value(child, (*path, index), name, scope, found)
+                    if len(found) > MAX_TEXTS:
+                        raise LimitExceeded(f"it has more than {MAX_TEXTS} texts")
 
 
 _HOLDERS: Final[frozenset[type]] = frozenset({str, dict, list})
