@@ -13,6 +13,7 @@ from extproc.envoy import types
 from extproc.envoy.types import Json, seconds, typed
 from extproc.exchange.router import ATTEMPT, DECISION, UPSTREAM
 from extproc.exchange.upstream import BACKEND
+from extproc.policy.attach import JWT, PRINCIPALS, ROUTE
 from extproc.service import FILTER
 
 
@@ -61,16 +62,20 @@ def router_filter(config: Config) -> Json:
         "response_body_mode": "FULL_DUPLEX_STREAMED",
         "response_trailer_mode": "SEND",
     }
+    targets = config.targets()
+    attributes = [ROUTE] if any(each.route for each in targets) else []
+    attributes += PRINCIPALS if any(each.principal for each in targets) else ()
     config_ = _ext_proc(
         config,
         "router",
         mode,
+        **({"request_attributes": attributes} if attributes else {}),
         response_attributes=["response.code_details", ATTEMPT],
         # to remove x-envoy-* headers of clients and providers; and where there is one backend, to say its authority
         mutation_rules={"allow_envoy": True, "allow_all_routing": True},
         metadata_options={
             "receiving_namespaces": {"untyped": [DECISION, "llm.extproc.usage", "llm.extproc.verdicts"]},
-            "forwarding_namespaces": {"untyped": [UPSTREAM]},
+            "forwarding_namespaces": {"untyped": [UPSTREAM, *([JWT] if any(each.jwt for each in targets) else [])]},
         },
     )
     return {"name": types.ROUTER_FILTER, "disabled": True, "typed_config": config_}

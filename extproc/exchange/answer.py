@@ -19,6 +19,7 @@ from extproc.framing import compression
 from extproc.framing.jsontext import parse
 from extproc.framing.sse import Event, EventStream
 from extproc.policy.api import Outcome, Phase, Policy, Tally
+from extproc.policy.chain import Chain
 from extproc.runtime import Runtime
 from extproc.usage import Meter
 
@@ -71,7 +72,7 @@ class Answer(Protocol):
         ...
 
 
-def answer_for(headers: Headers, status: int, runtime: Runtime, tally: Tally, meter: Meter) -> Answer:
+def answer_for(headers: Headers, status: int, runtime: Runtime, chain: Chain, tally: Tally, meter: Meter) -> Answer:
     """The shape of an answer.
 
     Raises:
@@ -81,7 +82,7 @@ def answer_for(headers: Headers, status: int, runtime: Runtime, tally: Tally, me
     if 300 <= status < 400 or status < 200:
         raise Refused(502, "upstream_redirect", "The provider answered with a redirect.", "api_error")
     streamed = status == 200 and media == "text/event-stream"
-    if status == 200 and not runtime.chain.guards(Phase.RESPONSE):
+    if status == 200 and not chain.guards(Phase.RESPONSE):
         return ObservedAnswer(runtime, meter, streamed=streamed)
     coding = compression.coding(headers.get("content-encoding", ""))
     if coding not in compression.SUPPORTED:
@@ -89,8 +90,8 @@ def answer_for(headers: Headers, status: int, runtime: Runtime, tally: Tally, me
         raise Refused(502, "upstream_encoding", message, "api_error")
     decoder = None if coding == "identity" else compression.Decoder(coding, runtime.config.gateway.max_body)
     if streamed:
-        return StreamAnswer(runtime, tally, meter, decoder)
-    return WholeAnswer(runtime, tally, meter, decoder, status)
+        return StreamAnswer(runtime, chain, tally, meter, decoder)
+    return WholeAnswer(runtime, chain, tally, meter, decoder, status)
 
 
 _OPENING_MAX: Final = 8192
@@ -168,9 +169,11 @@ class StreamAnswer:
     changes = True
     speaks = True
 
-    def __init__(self, runtime: Runtime, tally: Tally, meter: Meter, decoder: compression.Decoder | None) -> None:
+    def __init__(
+        self, runtime: Runtime, chain: Chain, tally: Tally, meter: Meter, decoder: compression.Decoder | None
+    ) -> None:
         limits = runtime.config.processor
-        self._stream = GuardedStream(runtime.format, runtime.chain, tally, meter, limits.max_event, limits.max_held)
+        self._stream = GuardedStream(runtime.format, chain, tally, meter, limits.max_event, limits.max_held)
         self._decoder = decoder
         self._opening = b""  # what came before anything a client could notice
         self.committed = False
@@ -225,9 +228,16 @@ class WholeAnswer:
     speaks = True
 
     def __init__(
-        self, runtime: Runtime, tally: Tally, meter: Meter, decoder: compression.Decoder | None, status: int
+        self,
+        runtime: Runtime,
+        chain: Chain,
+        tally: Tally,
+        meter: Meter,
+        decoder: compression.Decoder | None,
+        status: int,
     ) -> None:
         self._runtime = runtime
+        self._chain = chain
         self._tally = tally
         self._meter = meter
         self._decoder = decoder
@@ -258,9 +268,7 @@ class WholeAnswer:
             return self._unreadable("upstream_malformed")
         self._meter.see(value)
         try:
-            decision, sent = whole.inspect(
-                self._runtime.format, self._runtime.chain, Phase.RESPONSE, raw, value, self._tally
-            )
+            decision, sent = whole.inspect(self._runtime.format, self._chain, Phase.RESPONSE, raw, value, self._tally)
         except LimitExceeded:
             return self._unreadable("upstream_too_large")
         if decision.outcome is Outcome.BLOCK and decision.policy:

@@ -23,22 +23,24 @@ _LOCAL: Final = {
 class Replies:
     """Says things in the client's format, and notes in the exchange's record what was said.
 
-    ``busy`` is the time in seconds that the exchange has taken of the processor so far.
+    ``armed`` names the policies that look at this exchange; ``busy`` is the time in seconds that the exchange has taken
+    of the processor so far.
     """
 
-    __slots__ = ("_format", "_record", "_runtime")
+    __slots__ = ("_format", "_record", "_runtime", "armed")
 
     def __init__(self, runtime: Runtime, record: Record) -> None:
         self._runtime = runtime
         self._format = runtime.format
         self._record = record
+        self.armed = runtime.armed
 
     def headers(self, busy: float) -> events.Pairs:
         """The headers every answer carries."""
         record = self._record
         headers = (
             ("x-llm-request-id", record.request_id),
-            ("x-llm-policies", self._runtime.armed),
+            ("x-llm-policies", self.armed),
             ("x-llm-generation", str(self._runtime.generation)),
             ("x-llm-overhead-ms", f"{busy * 1000:.2f}"),
         )

@@ -26,6 +26,7 @@ from extproc.framing import compression
 from extproc.framing.jsontext import dump, parse, set_member
 from extproc.operations import Asked, Operation
 from extproc.policy.api import Outcome, Phase, Policy, Tally
+from extproc.policy.attach import JWT, Traits
 from extproc.runtime import Group, Runtime
 from extproc.telemetry import Record
 from extproc.usage import Meter
@@ -68,6 +69,7 @@ class RouterExchange:
         self._state = State.START
         self._headers: events.Headers = {}
         self._asked: Asked | None = None
+        self._traits = Traits()
         self._tally = Tally()
         self._meter = Meter(self._format)
         self._answer: Answer | None = None
@@ -79,6 +81,7 @@ class RouterExchange:
         self._budget = budget or Budget(sys.maxsize)
         self._counted = 0
         self.record = Record(generation=runtime.generation)
+        self._armed = runtime.attached.usual
         self._replies = Replies(runtime, self.record)
 
     def __repr__(self) -> str:
@@ -180,6 +183,7 @@ class RouterExchange:
 
     def _request_headers(self, event: events.RequestHeaders) -> list[Effect]:
         self._headers = event.headers
+        self._traits = Traits(headers=event.headers, attributes=event.attributes, claims=_claims(event))
         self.record.request_id = hygiene.request_id(event.headers)
         method = event.headers.get(":method", "")
         if method not in operations.METHODS or "upgrade" in event.headers:
@@ -217,8 +221,9 @@ class RouterExchange:
             raise Refused(400, "invalid_json", "The body has members whose names differ only in case.")
         model = self._model(body)
         self.record.stream = self._format.streamed(body)
+        self._choose_policies(model)
         try:
-            decision, sent = whole.inspect(self._format, self._runtime.chain, Phase.REQUEST, raw, body, self._tally)
+            decision, sent = whole.inspect(self._format, self._armed.chain, Phase.REQUEST, raw, body, self._tally)
         except LimitExceeded as error:
             raise Refused(413, "too_many_texts", f"The request cannot be inspected: {error}.") from None
         if decision.outcome is Outcome.BLOCK and decision.policy:
@@ -251,6 +256,14 @@ class RouterExchange:
             )
         self.record.model = model
         return model
+
+    def _choose_policies(self, model: str) -> None:
+        runtime, traits = self._runtime, self._traits
+        traits.operation, traits.model = self.record.operation, model
+        armed = runtime.attached.choose(traits)
+        wish = runtime.overrides.wish(traits, armed.policies)
+        self._armed = runtime.attached.choose(traits, wish) if wish else armed
+        self._replies.armed = self._armed.header
 
     def _group(self, model: str) -> Group:
         group = self._runtime.group(model)
@@ -307,7 +320,7 @@ class RouterExchange:
             raise Refused(
                 status, "provider_refused", "The provider refused the gateway's credentials.", "authentication_error"
             )
-        self._answer = answer_for(event.headers, status, self._runtime, self._tally, self._meter)
+        self._answer = answer_for(event.headers, status, self._runtime, self._armed.chain, self._tally, self._meter)
         self._not_back = hygiene.not_back(event.headers, changed=self._answer.changes)
         self._state = State.ANSWER
         return self._tell(self._answer.close()) if event.end else []
@@ -398,3 +411,12 @@ class RouterExchange:
     def _reply(self, policy: Policy, body: dict[str, Any]) -> list[Effect]:
         self._state = State.DONE
         return [self._replies.reply(policy, body, int(self._now()), self._busy)]
+
+
+def _claims(event: events.RequestHeaders) -> Mapping[str, Any]:
+    """Of the token that Envoy's JWT filter has verified and said the payload of, under whatever key."""
+    found: dict[str, Any] = {}
+    for payload in event.metadata.get(JWT, {}).values():
+        if isinstance(payload, dict):
+            found |= payload
+    return found

@@ -6,9 +6,9 @@ them. Nothing here knows where a text came from beyond its scope.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from extproc.policy.rules import Rule
@@ -67,11 +67,25 @@ class Policy:
     rules: tuple[Rule, ...]
     on_error: OnError = OnError.BLOCK
     reply: str = ""
+    moderation: Any = None
+    """The service that judges, where one does."""
+    actions: frozenset[Action] = frozenset(Action)
+    """What it could be told to do."""
+    tightens: bool = True
+    """Whether a request that has it can do no more than one that has not."""
 
     @property
     def enforced(self) -> bool:
         """Whether a match changes the traffic, rather than only being recorded."""
         return self.mode is Mode.ENFORCE and self.action is not Action.AUDIT
+
+    def can(self, action: Action | None) -> bool:
+        """Whether a header may ask it for this; None: to be switched off."""
+        return action is None or action in self.actions
+
+    def acting(self, action: Action, mode: Mode) -> Policy:
+        """The same policy with another action."""
+        return self if (action, mode) == (self.action, self.mode) else replace(self, action=action, mode=mode)
 
 
 class PolicyConfig(Protocol):

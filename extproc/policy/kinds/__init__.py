@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+import pydantic
+
 from extproc.policy.kinds.pii import Pii
 from extproc.policy.kinds.regex import Regex
 from extproc.policy.kinds.wordlist import Wordlist
@@ -10,3 +14,6 @@ KINDS = (Wordlist, Regex, Pii)
 """Every kind's configuration model, told apart by its ``kind``."""
 
 AnyPolicy = Wordlist | Regex | Pii
+
+ANY_POLICY: Final[pydantic.TypeAdapter[AnyPolicy]] = pydantic.TypeAdapter(AnyPolicy)
+"""Reads one."""

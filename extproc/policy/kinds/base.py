@@ -78,4 +78,5 @@ class PolicyBase(Strict):
             rules=tuple(self.rules(name, context)),
             on_error=self.on_error,
             reply=self.reply or "",
+            actions=self.allowed_actions,
         )
