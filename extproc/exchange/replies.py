@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 from extproc import events
 from extproc.errors import Refused
-from extproc.policy.api import Policy
+from extproc.policy.api import Policy, Style
 from extproc.runtime import Runtime
 from extproc.telemetry import Record
 
 _JSON: Final = "application/json"
+_EVENTS: Final = "text/event-stream; charset=utf-8"
 _LOCAL: Final = {
     408: ("timeout", "The request took too long to arrive."),
     413: ("too_large", "The request is larger than this gateway accepts."),
@@ -69,24 +70,44 @@ class Replies:
         body = self._format.error(refused.status, refused.code, refused.message, refused.kind)
         return self.say(refused.status, body, refused.code, busy, extra=tuple(extra))
 
-    def block(self, policy: Policy, what: str, busy: float) -> events.Respond:
-        """A policy's refusal of a ``request`` or an ``answer``; never what matched."""
-        subject = "The request was refused" if what == "request" else "The answer was withheld"
+    def block(self, policy: Policy, what: str, created: int, busy: float, why: str = "") -> events.Respond:
+        """A policy's refusal of a ``request`` or an ``answer``; ``why`` it says, never what matched."""
         self._record.end = "blocked"
         self._record.error = policy.name
-        body = self._format.error(400, policy.name, f"{subject} by the policy '{policy.name}'.", "policy_violation")
+        message = blocked(policy, what, why)
+        if policy.style is Style.REFUSAL:
+            return self._answer(message, created, busy, "blocked", refuses=True)
+        if policy.style is Style.TRUNCATE and what != "request":
+            return self._answer("", created, busy, "blocked", refuses=True)
+        body = self._format.error(policy.status, policy.name, message, "policy_violation")
         extra = (("x-request-id", self._record.request_id), ("x-should-retry", "false"))
-        return self.say(400, body, "blocked", busy, extra=extra)
+        return self.say(policy.status, body, "blocked", busy, extra=extra)
 
-    def reply(self, policy: Policy, body: dict[str, Any], created: int, busy: float) -> events.Respond:
+    def reply(self, text: str, created: int, busy: float) -> events.Respond:
         """A policy's answer in the model's place, as a stream where the request asked for one."""
+        self._record.end = "replied"
+        return self._answer(text, created, busy, "reply")
+
+    def _answer(self, text: str, created: int, busy: float, code: str, *, refuses: bool = False) -> events.Respond:
         record = self._record
-        record.end = "replied"
-        if not record.stream:
-            said = self._format.reply(policy.reply, body, record.request_id, created)
-            return self.say(200, said, "reply", busy)
-        said = self._format.reply_stream(policy.reply, body, record.request_id, created)
-        return self.say(200, said, "reply", busy, media="text/event-stream; charset=utf-8")
+        say = self._format.reply_stream if record.stream else self._format.reply
+        said = say(text, record.model, record.request_id, created, refuses=refuses)
+        return self.say(200, said, code, busy, media=_EVENTS if record.stream else _JSON)
+
+
+_SUBJECTS: Final = {
+    "request": "The request was refused",
+    "answer": "The answer was withheld",
+    "stream": "The answer was stopped",
+}
+
+
+def blocked(policy: Policy, what: str, why: str = "") -> str:
+    """What a block says of a ``request``, an ``answer`` or a ``stream`` that has begun."""
+    if policy.message:
+        return policy.message
+    subject = _SUBJECTS[what]
+    return f"{subject} by the policy '{policy.name}'{f': {why}' if why else '.'}"
 
 
 def of_envoy(status: int) -> Refused:

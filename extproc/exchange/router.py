@@ -229,7 +229,7 @@ class RouterExchange:
         if decision.outcome is Outcome.BLOCK and decision.policy:
             return self._blocked(decision.policy, "request")
         if decision.outcome is Outcome.REPLY and decision.policy:
-            return self._reply(decision.policy, body)
+            return self._reply(decision.policy.reply)
         group = self._group(model)
         upstream_model = group.only.upstream_model(model) if group.only else model
         if upstream_model != model or (self._asked and self._asked.model is not None):
@@ -356,7 +356,7 @@ class RouterExchange:
             return []
         if verdict.refused and not answer.committed and not verdict.commit:
             if verdict.policy:
-                return self._blocked(verdict.policy, "response")
+                return self._blocked(verdict.policy, "answer")
             raise verdict.refused
         effects: list[Effect] = []
         if verdict.commit:
@@ -406,11 +406,11 @@ class RouterExchange:
 
     def _blocked(self, policy: Policy, what: str) -> list[Effect]:
         self._state = State.DONE
-        return [self._replies.block(policy, what, self._busy)]
+        return [self._replies.block(policy, what, int(self._now()), self._busy)]
 
-    def _reply(self, policy: Policy, body: dict[str, Any]) -> list[Effect]:
+    def _reply(self, text: str) -> list[Effect]:
         self._state = State.DONE
-        return [self._replies.reply(policy, body, int(self._now()), self._busy)]
+        return [self._replies.reply(text, int(self._now()), self._busy)]
 
 
 def _claims(event: events.RequestHeaders) -> Mapping[str, Any]:

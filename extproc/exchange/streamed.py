@@ -19,11 +19,12 @@ from typing import Any, Final
 
 from extproc.errors import DecodeError, LimitExceeded, Refused
 from extproc.exchange.repeats import Repeats
+from extproc.exchange.replies import blocked
 from extproc.exchange.waiting import Epoch, Frame, Part
 from extproc.formats.base import Delta, Format, Piece
 from extproc.framing.jsontext import Path, dump, parse, replace
 from extproc.framing.sse import Event, EventStream
-from extproc.policy.api import Outcome, Phase, Policy, Scope, Tally
+from extproc.policy.api import Outcome, Phase, Policy, Scope, Style, Tally
 from extproc.policy.chain import Chain, Track
 from extproc.policy.scanner import Op
 from extproc.usage import Meter
@@ -57,6 +58,8 @@ class GuardedStream:
         self._out: list[bytes] = []
         self._batch: list[Part] = []
         self._repeats = Repeats(format_)
+        self._first: Any = None
+        self._open_choices: dict[int, None] = {}
         self._done = False
         self._blocked: Policy | None = None
         self.telling = False
@@ -133,7 +136,14 @@ class GuardedStream:
         if self.telling:
             if self._out and not _ended(self._out[-1]):
                 self._out.append(b"\n\n")
-            self._out.append(self._format.error_event(refused.code, refused.message, refused.kind))
+            self._out.append(self._ending(refused))
+
+    def _ending(self, refused: Refused) -> bytes:
+        policy = self._blocked
+        if policy is None or policy.style is Style.ERROR:
+            return self._format.error_event(refused.code, refused.message, refused.kind)
+        text = refused.message if policy.style is Style.REFUSAL else ""
+        return self._format.ending(self._first, list(self._open_choices) or [0], text)
 
     # events in
 
@@ -165,8 +175,19 @@ class GuardedStream:
             value = parse(event.data)
             self._meter.see(value)
             delta = self._format.delta(value)
+            self._note_choice(value, delta)
             self._repeats.learn(event.data, value, delta)
         self._admit(event, value, delta)
+
+    def _note_choice(self, value: Any, delta: Delta) -> None:
+        """Remember what the end of the stream has to end."""
+        if self._first is None:
+            self._first = value
+        if isinstance(delta.lane, tuple) and isinstance(number := delta.lane[0], int):
+            if delta.final:
+                self._open_choices.pop(number, None)
+            else:
+                self._open_choices[number] = None
 
     def _harmless(self, event: Event) -> bool:
         """Comments, event names and ids are texts too. Those a rule touches are dropped with their event."""
@@ -346,8 +367,7 @@ class GuardedStream:
             if track.blocked and queue and queue[0].at and self._next(queue[0].frame):
                 self._out.append(self._bytes(queue[0].frame))
                 self.telling = True
-        message = f"The answer was stopped by the policy '{policy.name}'."
-        self._refuse(Refused(400, policy.name, message, "policy_violation"))
+        self._refuse(Refused(policy.status, policy.name, blocked(policy, "stream"), "policy_violation"))
 
     def _next(self, frame: Frame) -> bool:
         """Whether it is this event's turn to leave."""

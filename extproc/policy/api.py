@@ -55,6 +55,14 @@ class OnError(StrEnum):
     ALLOW = "allow"
 
 
+class Style(StrEnum):
+    """How a block looks to the client."""
+
+    ERROR = "error"  # an error with a status; in a stream that has begun, an error event
+    REFUSAL = "refusal"  # a normal answer in which the model seems to refuse
+    TRUNCATE = "truncate"  # the answer ends before the match; a request is refused as with error
+
+
 @dataclass(frozen=True, slots=True)
 class Policy:
     """A compiled policy: its rules and when they apply. ``reply`` is the text a ``reply`` action answers with."""
@@ -67,6 +75,10 @@ class Policy:
     rules: tuple[Rule, ...]
     on_error: OnError = OnError.BLOCK
     reply: str = ""
+    style: Style = Style.ERROR
+    status: int = 400
+    message: str = ""
+    """What a block says instead of the usual sentence."""
     moderation: Any = None
     """The service that judges, where one does."""
     actions: frozenset[Action] = frozenset(Action)

@@ -32,14 +32,14 @@ MAIN = 'providers: {main: {type: openai-compatible, base_url: "http://127.0.0.1:
 def _stream(runtime, *chunks):
     limits = runtime.config.processor
     stream = GuardedStream(
-        runtime.format, runtime.chain, Tally(), Meter(runtime.format), limits.max_event, limits.max_held
+        runtime.format, runtime.attached.usual.chain, Tally(), Meter(runtime.format), limits.max_event, limits.max_held
     )
     return b"".join([*(stream.feed(chunk) for chunk in chunks), stream.close()])
 
 
 def _whole(runtime, body, phase=Phase.RESPONSE):
     raw = orjson.dumps(body)
-    return whole.inspect(runtime.format, runtime.chain, phase, raw, orjson.loads(raw), Tally())
+    return whole.inspect(runtime.format, runtime.attached.usual.chain, phase, raw, orjson.loads(raw), Tally())
 
 
 def _call(**function):
@@ -135,7 +135,7 @@ def test_arguments_with_a_bad_escape_do_not_crash(escape):
 
 def test_openings_nobody_could_notice_are_capped(tmp_path):
     runtime = s.compiled(MAIN + "processor: {max_held: 4KiB}\n", tmp_path)
-    answer = StreamAnswer(runtime, Tally(), Meter(runtime.format), None)
+    answer = StreamAnswer(runtime, runtime.attached.usual.chain, Tally(), Meter(runtime.format), None)
     verdict = [answer.feed(s.sse({"role": "assistant"})) for _ in range(200)][-1]
     assert answer.held <= 8192
     assert verdict.refused or verdict.commit or verdict.body
@@ -238,7 +238,7 @@ def test_chunking_of_a_bad_compressed_stream_changes_nothing():
 
     def received(step):
         decoder = compression.Decoder("gzip", 1 << 25)
-        answer = StreamAnswer(runtime, Tally(), Meter(runtime.format), decoder)
+        answer = StreamAnswer(runtime, runtime.attached.usual.chain, Tally(), Meter(runtime.format), decoder)
         out = b""
         for at in range(0, len(body), step):
             verdict = answer.feed(body[at : at + step])

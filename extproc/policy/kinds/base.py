@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from extproc.config.strict import Strict
-from extproc.policy.api import Action, Mode, OnError, Phase, Policy, Scope
+from extproc.policy.api import Action, Mode, OnError, Phase, Policy, Scope, Style
 from extproc.policy.rules import Rule
 
 ScopeName = Literal["system", "user", "assistant", "reasoning", "tool_input", "tool_output", "tool"]
@@ -45,6 +45,14 @@ class PolicyBase(Strict):
     )
     reply: str | None = Field(None, description="with `action: reply`: the text answered in the model's place")
 
+    style: Style = Field(
+        Style.ERROR,
+        description="how a block looks: error (a status; an error event in a stream that has begun), refusal (a normal "
+        "answer that refuses, `finish_reason: content_filter`), truncate (the answer ends before the match)",
+    )
+    status: int = Field(400, ge=400, le=499, description="with `style: error`: the HTTP status of a block")
+    message: str | None = Field(None, min_length=1, description="what a block says instead of the usual sentence")
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.action is Action.REPLY and (not self.reply or self.phase != "request"):
@@ -53,6 +61,8 @@ class PolicyBase(Strict):
             raise ValueError("`reply` is only used with `action: reply`")
         if self.replace is not None and self.action is not Action.REDACT:
             raise ValueError("`replace` is only used with `action: redact`")
+        if self.status != 400 and self.style is not Style.ERROR:
+            raise ValueError("`status` is only used with `style: error`")
         return self
 
     def replacement(self, label: str, context: Context) -> str:
@@ -78,5 +88,8 @@ class PolicyBase(Strict):
             rules=tuple(self.rules(name, context)),
             on_error=self.on_error,
             reply=self.reply or "",
+            style=self.style,
+            status=self.status,
+            message=self.message or "",
             actions=self.allowed_actions,
         )
