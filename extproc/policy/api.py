@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from extproc.policy.request import RequestRule
     from extproc.policy.rules import Rule
 
 
@@ -65,7 +66,10 @@ class Style(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """A compiled policy: its rules and when they apply. ``reply`` is the text a ``reply`` action answers with."""
+    """A compiled policy: its rules and when they apply. ``reply`` is the text a ``reply`` action answers with.
+
+    ``request`` is the rule of a policy that judges the request as a whole (see ``extproc.policy.requests``).
+    """
 
     name: str
     action: Action
@@ -75,6 +79,7 @@ class Policy:
     rules: tuple[Rule, ...]
     on_error: OnError = OnError.BLOCK
     reply: str = ""
+    request: RequestRule | None = None
     style: Style = Style.ERROR
     status: int = 400
     message: str = ""
@@ -126,10 +131,10 @@ class Tally:
 
     counts: dict[tuple[str, str, str], int] = field(default_factory=dict)  # by policy, label, outcome
 
-    def add(self, policy: Policy, label: str, times: int = 1) -> None:
-        """Record ``times`` matches of a policy's rule ``label``."""
-        outcome = policy.action.value if policy.enforced else Outcome.AUDIT.value
-        key = (policy.name, label, outcome)
+    def add(self, policy: Policy, label: str, times: int = 1, outcome: Outcome | None = None) -> None:
+        """Record ``times`` matches of a policy's rule ``label``; ``outcome``: what came of it, if not the action."""
+        done = (outcome or policy.action).value if policy.enforced else Outcome.AUDIT.value
+        key = (policy.name, label, done)
         self.counts[key] = self.counts.get(key, 0) + times
 
     def strongest(self) -> Outcome:
