@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from tests.e2e.conftest import Start
 from tests.e2e.faults import FAULTS, metric, settled, unchanged, until
 from tests.e2e.gateway import Running
+from tests.e2e.harness import free_port
 from tests.e2e.reloads import generation, reload, rewrite
-from tests.e2e.traffic import Traffic, answer, one, workers
-from tests.e2e.upstream import Upstream
+from tests.e2e.traffic import Traffic, answer, one, request, workers
+from tests.e2e.upstream import DONE, Gate, Upstream, chunked, completion, event, respond
 
 pytestmark = [pytest.mark.envoy, pytest.mark.timeout(240 + 6 * FAULTS)]
 RELOADS = 100 if FAULTS >= 100 else max(3, FAULTS // 4)
@@ -72,6 +75,46 @@ def test_a_rolling_restart_under_load_breaks_no_answer(start: Start, upstream: U
     ends.defined(f"rolling restart, answers of {SECONDS} s")
     assert ends.counts == {"complete": ends.total}
     assert metric(gateway, 'extproc_restarts_total{process="worker"}') == 0, "they were ended, not replaced"
+
+
+@pytest.mark.parametrize("place", ["unix", "tcp"])
+def test_a_rolling_restart_of_workers_that_bind_addresses(start: Start, upstream: Upstream, place: str) -> None:
+    """The one worker has a long answer to end; another takes its address meanwhile."""
+    bind = {} if place == "unix" else {"bind": f"127.0.0.1:{free_port()}"}
+    gateway = start(f"rolling-{place}", processor={"workers": 1, "transport": "grpcio", **bind})
+    end = Gate()
+    upstream.on("long", chunked(200, [event({"content": "Well. "}), end, event({}, "stop"), DONE]))
+    upstream.on("short", respond(200, completion("Hello.")))
+
+    def served() -> bool:
+        return asyncio.run(one(port, request("short", stream=False)))[1].startswith(b"HTTP/1.1 200")
+
+    async def long() -> tuple[str, bytes]:
+        return await one(port, request("long"), longest=90)
+
+    port, before = gateway.ports["plain"], workers(gateway)
+    with ThreadPoolExecutor(1) as thread:
+        answer = thread.submit(lambda: asyncio.run(long()))
+        assert end.reached.wait(30)
+        gateway.signal(signal.SIGUSR1)
+        gap = 0.0
+        while not (told(gateway, "restarted") and gap):
+            began = time.monotonic()
+            until(served, "somebody serves")
+            gap = max(gap, time.monotonic() - began)
+        until(lambda: set(workers(gateway)) - set(before), "a new worker is there")
+        assert set(workers(gateway)) >= set(before), "the old one ends its answer"
+        print(f"\nrolling restart over {place}: not served for at most {gap:.2f} s")
+        assert gap < 15
+        end.open()
+        assert answer.result(60)[0] == "complete"
+    until(lambda: not set(workers(gateway)) & set(before), "the old one has ended")
+    assert served()
+    assert metric(gateway, 'extproc_restarts_total{process="worker"}') == 0
+
+
+def told(gateway: Running, what: str) -> bool:
+    return any(line["event"] == what for line in gateway.lines())
 
 
 def alive_or_fail(gateway: Running) -> bool:

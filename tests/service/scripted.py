@@ -20,7 +20,7 @@ from tests.service.support import Server
 
 LARGE = 1 << 18
 PROCESS = f"/{SERVICE}/{METHOD}"
-_UNLIMITED = [
+UNSHARED = [
     ("grpc.max_receive_message_length", -1),
     ("grpc.max_send_message_length", -1),
     ("grpc.use_local_subchannel_pool", 1),
@@ -100,7 +100,7 @@ class Scripted:
 
 def channel(path: Path) -> grpc.Channel:
     """One connection."""
-    return grpc.insecure_channel(f"unix:{path}", options=_UNLIMITED)
+    return grpc.insecure_channel(f"unix:{path}", options=UNSHARED)
 
 
 class Bytes:
