@@ -6,6 +6,7 @@ import asyncio
 import json
 import signal
 import time
+import urllib.request
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -75,6 +76,50 @@ def test_a_rolling_restart_under_load_breaks_no_answer(start: Start, upstream: U
     ends.defined(f"rolling restart, answers of {SECONDS} s")
     assert ends.counts == {"complete": ends.total}
     assert metric(gateway, 'extproc_restarts_total{process="worker"}') == 0, "they were ended, not replaced"
+
+
+@pytest.mark.parametrize("backends", [["alpha"], ["alpha", "gone"]], ids=["one", "two"])
+def test_an_answer_outlives_its_providers_address(
+    start: Start, upstreams: dict[str, Upstream], backends: list[str]
+) -> None:
+    """A provider moves while it answers: whoever it answers gets the rest, although Envoy forgets where it was."""
+    gateway = start(f"moved-{len(backends)}", models={"gpt-*": backends})
+    end = Gate()
+    upstreams["a"].on(
+        "moved", chunked(200, [event({"content": "jane@leak"}), end, event({"content": ".example. "}, "stop"), DONE])
+    )
+    upstreams["b"].on("moved-on", respond(200, completion("Hello.")))
+    port = gateway.ports["plain"]
+    with ThreadPoolExecutor(1) as thread:
+        answer = thread.submit(lambda: asyncio.run(one(port, request("moved"), longest=90)))
+        assert end.reached.wait(30)
+        old = {each for each in clusters(gateway) if str(upstreams["a"].port) in each and "::gpt-" in f"::{each}"}
+        assert old
+        reload(gateway, moved(upstreams["b"].port))
+        _, seen = asyncio.run(one(port, request("moved-on", stream=False)))
+        assert seen.startswith(b"HTTP/1.1 200"), seen[:300]
+        until(lambda: not old & clusters(gateway), "Envoy has forgotten the old address")
+        time.sleep(1)
+        end.open()
+        end_, seen = answer.result(60)
+    assert end_ == "complete", seen[-500:]
+    assert b"[email]" in seen
+    assert b"jane" not in seen
+
+
+def moved(port: int) -> Callable[[dict], None]:
+    def change(value: dict) -> None:
+        value["providers"]["alpha"]["base_url"] = f"http://127.0.0.1:{port}/v1"
+
+    return change
+
+
+def clusters(gateway: Running) -> set[str]:
+    """Which clusters of Envoy have which hosts."""
+    admin = (gateway.run / "admin.txt").read_text("utf-8").strip()
+    with urllib.request.urlopen(f"http://{admin}/clusters", timeout=10) as answer:
+        lines = answer.read().decode().splitlines()
+    return {"::".join(line.split("::")[:2]) for line in lines if line.count("::") >= 2}
 
 
 @pytest.mark.parametrize("place", ["unix", "tcp"])
