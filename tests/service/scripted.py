@@ -57,8 +57,8 @@ class Session:
         self.answered = self.answered or message in (b"last", b"close")
         return Turn([message] if message not in (b"close", b"early") else [], close=message in (b"close", b"early"))
 
-    def incoming(self, by: int) -> None:
-        """There is room for everything."""
+    def incoming(self, by: int) -> bool:
+        return True
 
     def tick(self) -> Turn:
         if self.service.explode == b"tick":
