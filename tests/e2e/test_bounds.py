@@ -428,8 +428,12 @@ def test_requests_together_stay_within_bounds(case: Case) -> None:
         return [seen for _, seen in found]
 
     seen = asyncio.run(many())
-    with measured(case.gateway, "16 requests of 5 MB at a time, again", returned=False):
+    with measured(case.gateway, "16 requests of 5 MB at a time, again", returned=False) as memory:
         seen += asyncio.run(many())
+    # 80 MB of bodies, which Envoy has to collect whole (a request is decided about before any of it leaves), and once more
+    # as messages to the worker, which inspects one at a time. No setting makes that less but max_body: what it buffers of
+    # a connection beyond that is 128 KiB. Seen: 39 to 78 MB more than what it kept of the round before.
+    assert memory.peak["envoy"] <= memory.before["envoy"] + 96 * MIB, str(memory)
     assert all(each.startswith((b"HTTP/1.1 200", b"HTTP/1.1 503")) for each in seen), [each[:100] for each in seen]
 
 
@@ -442,10 +446,7 @@ def test_many_compressed_requests(case: Case) -> None:
     def rounds() -> None:
         for _ in range(300):
             answer = client.post("/v1/chat/completions", content=packed, headers=headers)
-            if answer.status_code == 503:  # as above
-                settled(case.gateway, 1)
-            else:
-                assert answer.status_code == 200, answer.text
+            assert answer.status_code == 200, answer.text
 
     rounds()
     with measured(case.gateway, "300 compressed requests after 300 others"):
