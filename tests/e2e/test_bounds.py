@@ -16,11 +16,12 @@ import time
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import pytest
 
 from tests.e2e.conftest import Start
-from tests.e2e.faults import MIB, PATIENCE, rss, settled
+from tests.e2e.faults import MIB, PATIENCE, rss, settled, until
 from tests.e2e.gateway import Running
 from tests.e2e.harness import Answer, Case, read_answer
 from tests.e2e.traffic import classify, envoys, one, workers
@@ -352,6 +353,35 @@ def test_clients_that_read_nothing_hold_their_provider_and_no_memory(case: Case)
     assert [end for end, _ in found] == ["complete"] * STALLED, found
     assert min(size for _, size in found) > LARGE * MIB * 0.9
     assert memory.peak["envoy"] <= memory.before["envoy"] + 64 * MIB, str(memory)
+
+
+def test_a_client_that_reads_nothing_stops_its_provider(case: Case) -> None:
+    """Whatever size its events have: of what the provider wrote all but some hundred KB waits in sockets' buffers."""
+    for text in ("Nothing to see here, only words. " * 100, "word "):
+        request_id = f"{case.id}-{len(text)}"
+        case.upstreams["a"].on(request_id, long_answer(100 * MIB, event({"content": text})))
+        with case.connect() as sock:
+            sock.sendall(post(request_id, stream=True))
+            until(lambda: case.upstreams["a"].of(request_id), "the provider was asked")  # noqa: B023
+            (received,) = case.upstreams["a"].of(request_id)
+            before = -1
+            while received.sent != before:
+                before = received.sent
+                time.sleep(1)
+            held = before - in_sockets({case.gateway.ports["plain"], case.upstreams["a"].port})
+            print(f"\nread by nobody: {before / MIB:.1f} MB written, {held >> 10} KiB of it in the gateway")
+        assert before < 90 * MIB, "it did not stop"
+        assert held < MIB
+
+
+def in_sockets(ports: set[int]) -> int:
+    """Bytes that the kernel holds for connections with one of these ports at either end."""
+    total = 0
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        _, local, remote, state, queues, *_ = line.split()
+        if state == "01" and ports & {int(each.rpartition(":")[2], 16) for each in (local, remote)}:
+            total += sum(int(each, 16) for each in queues.split(":"))
+    return total
 
 
 def test_clients_that_read_nothing_and_leave(case: Case) -> None:
