@@ -94,15 +94,16 @@ class Session:
             self._service.fault("internal", "an exchange failed and was closed", where=_where(error))
             raise StreamFailed("llm-extproc: internal error") from None
 
-    def incoming(self, by: int) -> Turn | None:
-        """So many bytes more (or, negative, less) of messages are waiting to be whole or to be taken.
+    def incoming(self, by: int) -> bool:
+        """So many bytes more (or, negative, less) of messages are waiting to be whole or taken; False if that is too much.
 
-        Returns:
-            What to say instead of waiting for more, where all streams together have too much; else None.
+        That is for whoever wants more: to a stream that gives some back, or wants none, it is no reason to end.
         """
-        if self._service.within_budget(by) or by < 0 or not isinstance(self._exchange, RouterExchange):
-            return None
-        return _turn(self._exchange.overloaded())
+        return self._service.within_budget(by) or by <= 0
+
+    def overloaded(self) -> Turn:
+        """What to say instead of waiting for more; nothing where it is too late for that. Not during ``message``."""
+        return _turn(self._exchange.overloaded() if isinstance(self._exchange, RouterExchange) else [])
 
     def end(self) -> None:
         """The stream is over, however it ended. May be called more than once."""
@@ -154,9 +155,7 @@ class Service:
             self._counters.exchange(record)
             try:
                 self._log.exchange(record)
-            except (
-                OSError
-            ):  # a full disk, a pipe nobody reads: the answer is out already, and the next one must go out too
+            except OSError:  # a full disk, a pipe nobody reads: the answer is out, and the next one must go out too
                 self._counters.add("extproc_faults", "log")
 
     def fault(self, kind: str, message: str, **details: str) -> None:

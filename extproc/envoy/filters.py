@@ -24,7 +24,8 @@ def _ext_proc(config: Config, name: str, mode: Json, **more: Any) -> Json:
         grpc_service={
             "envoy_grpc": {
                 "cluster_name": types.PROCESSOR_CLUSTER,
-                # Envoy only retries a stream of which nothing was answered: another worker starts from the beginning
+                # for streams that never reached a worker: connections refused, or reset before anything was sent. One that has
+                # begun is not tried again (Envoy does that only to calls whose request is complete), and fails closed
                 "retry_policy": {
                     "num_retries": 3,
                     "retry_on": "connect-failure,refused-stream,reset,unavailable",

@@ -108,8 +108,8 @@ class RouterExchange:
         return self._timed(effects, begun)
 
     def overloaded(self) -> list[Effect]:
-        """There is no room to take more: refuse now, if it is not too late for that."""
-        if self._state not in (State.START, State.BODY):
+        """There is no room to take more: refuse now, if a body is awaited. Before, nobody has said yet who is refused."""
+        if self._state is not State.BODY:
             return []
         return self._refuse(Refused(503, "overloaded", "The gateway is overloaded.", "api_error"))
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.authority import Authority
+from tests.e2e.faults import NATIVE
 from tests.e2e.gateway import Running
 from tests.e2e.harness import KEYS, MAX_BODY, Case, Start, config
 from tests.e2e.upstream import Upstream
@@ -20,10 +21,14 @@ os.environ.setdefault(
 )  # as the product does: we fork Envoy, its handlers would break that
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.envoy)
+    others = [item for item in items if item.get_closest_marker("native") and not NATIVE]
+    if others:
+        config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if item not in others]
 
 
 @pytest.fixture(scope="session")

@@ -16,11 +16,12 @@ import time
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import pytest
 
 from tests.e2e.conftest import Start
-from tests.e2e.faults import MIB, PATIENCE, rss, settled
+from tests.e2e.faults import MIB, PATIENCE, rss, settled, until
 from tests.e2e.gateway import Running
 from tests.e2e.harness import Answer, Case, read_answer
 from tests.e2e.traffic import classify, envoys, one, workers
@@ -354,6 +355,35 @@ def test_clients_that_read_nothing_hold_their_provider_and_no_memory(case: Case)
     assert memory.peak["envoy"] <= memory.before["envoy"] + 64 * MIB, str(memory)
 
 
+def test_a_client_that_reads_nothing_stops_its_provider(case: Case) -> None:
+    """Whatever size its events have: of what the provider wrote all but some hundred KB waits in sockets' buffers."""
+    for text in ("Nothing to see here, only words. " * 100, "word "):
+        request_id = f"{case.id}-{len(text)}"
+        case.upstreams["a"].on(request_id, long_answer(100 * MIB, event({"content": text})))
+        with case.connect() as sock:
+            sock.sendall(post(request_id, stream=True))
+            until(lambda: case.upstreams["a"].of(request_id), "the provider was asked")  # noqa: B023
+            (received,) = case.upstreams["a"].of(request_id)
+            before = -1
+            while received.sent != before:
+                before = received.sent
+                time.sleep(1)
+            held = before - in_sockets({case.gateway.ports["plain"], case.upstreams["a"].port})
+            print(f"\nread by nobody: {before / MIB:.1f} MB written, {held >> 10} KiB of it in the gateway")
+        assert before < 90 * MIB, "it did not stop"
+        assert held < MIB
+
+
+def in_sockets(ports: set[int]) -> int:
+    """Bytes that the kernel holds for connections with one of these ports at either end."""
+    total = 0
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        _, local, remote, state, queues, *_ = line.split()
+        if state == "01" and ports & {int(each.rpartition(":")[2], 16) for each in (local, remote)}:
+            total += sum(int(each, 16) for each in queues.split(":"))
+    return total
+
+
 def test_clients_that_read_nothing_and_leave(case: Case) -> None:
     case.on(long_answer(LARGE * MIB, event({"content": "Nothing to see here, only words. " * 100})))
     with measured(case.gateway, f"{STALLED} clients that read nothing and leave"):
@@ -428,8 +458,12 @@ def test_requests_together_stay_within_bounds(case: Case) -> None:
         return [seen for _, seen in found]
 
     seen = asyncio.run(many())
-    with measured(case.gateway, "16 requests of 5 MB at a time, again", returned=False):
+    with measured(case.gateway, "16 requests of 5 MB at a time, again", returned=False) as memory:
         seen += asyncio.run(many())
+    # 80 MB of bodies, which Envoy has to collect whole (a request is decided about before any of it leaves), and once more
+    # as messages to the worker, which inspects one at a time. No setting makes that less but max_body: what it buffers of
+    # a connection beyond that is 128 KiB. Seen: 39 to 78 MB more than what it kept of the round before.
+    assert memory.peak["envoy"] <= memory.before["envoy"] + 96 * MIB, str(memory)
     assert all(each.startswith((b"HTTP/1.1 200", b"HTTP/1.1 503")) for each in seen), [each[:100] for each in seen]
 
 
@@ -442,10 +476,7 @@ def test_many_compressed_requests(case: Case) -> None:
     def rounds() -> None:
         for _ in range(300):
             answer = client.post("/v1/chat/completions", content=packed, headers=headers)
-            if answer.status_code == 503:  # as above
-                settled(case.gateway, 1)
-            else:
-                assert answer.status_code == 200, answer.text
+            assert answer.status_code == 200, answer.text
 
     rounds()
     with measured(case.gateway, "300 compressed requests after 300 others"):

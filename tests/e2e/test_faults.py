@@ -14,7 +14,7 @@ from contextlib import suppress
 import pytest
 
 from tests.e2e.conftest import Start
-from tests.e2e.faults import FAULTS, NATIVE, SLOW_FAULTS, gone, harm, metric, probe, settled, until
+from tests.e2e.faults import FAULTS, SLOW_FAULTS, gone, harm, metric, probe, settled, until
 from tests.e2e.gateway import Running
 from tests.e2e.harness import free_port
 from tests.e2e.traffic import LONGEST, TRAFFIC, Traffic, envoys, one, request, workers
@@ -109,6 +109,7 @@ def classified(found: tuple[str, bytes]) -> str:
     return "200" if found[1].startswith(b"HTTP/1.1 200") else found[0]
 
 
+@pytest.mark.native
 def test_after_a_kill_hardly_a_request_fails(alive: Running, upstream: Upstream) -> None:
     failed = []
     upstream.on(TRAFFIC, respond(200, completion("Hello.")))
@@ -119,7 +120,7 @@ def test_after_a_kill_hardly_a_request_fails(alive: Running, upstream: Upstream)
         harm(alive, signal.SIGKILL)
         failed.append(100 - asyncio.run(hundred(alive))["200"])
     print(f"\nfailed of a hundred after a kill: {failed}")
-    assert max(failed) <= 1 or not NATIVE, failed
+    assert max(failed) <= 1, failed
 
 
 # providers and clients
