@@ -18,6 +18,7 @@ from collections.abc import Hashable, Iterator
 from typing import Any, Final
 
 from extproc.errors import DecodeError, LimitExceeded, Refused
+from extproc.exchange.gate import Words
 from extproc.exchange.repeats import Repeats
 from extproc.exchange.replies import blocked
 from extproc.exchange.waiting import Epoch, Frame, Part
@@ -37,9 +38,10 @@ _MAX_JOINED: Final = 256
 class GuardedStream:
     """One streamed answer. ``feed`` chunks, then ``close``; both return bytes for the client and never raise.
 
-    After each call: ``telling`` says whether anything a client could notice has left; ``refused`` why the stream ended
-    before its time, by the policy ``blocked`` or because it cannot be inspected. The bytes returned then end with an
-    error event, but only after something telling: otherwise the caller can still answer with a proper status.
+    ``said``, where it is a list, takes the words of everything given out. After each call: ``telling`` says whether
+    anything a client could notice has left; ``refused`` why the stream ended before its time, by the policy ``blocked`` or
+    because it cannot be inspected. The bytes returned then end with an error event, but only after something telling:
+    otherwise the caller can still answer with a proper status.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class GuardedStream:
         self._open_choices: dict[int, None] = {}
         self._done = False
         self._blocked: Policy | None = None
+        self.said: list[Words] | None = None
         self.telling = False
         self.refused: Refused | None = None
 
@@ -89,10 +92,11 @@ class GuardedStream:
         self._refuse(Refused(502, code, f"The provider's stream cannot be inspected: {error}.", "upstream_error"))
         return self._taken()
 
-    def stop(self, refused: Refused) -> bytes:
-        """End the stream for a reason of the caller's; what was held back is dropped."""
+    def stop(self, refused: Refused, policy: Policy | None = None) -> bytes:
+        """End the stream for a reason of the caller's (a policy's, where there is one); what was held back is dropped."""
         if self.refused:
             return b""
+        self._blocked = policy
         self._refuse(refused)
         return self._taken()
 
@@ -345,6 +349,8 @@ class GuardedStream:
     def _emit(self, frame: Frame) -> None:
         self._held -= len(frame.event.raw)
         self._out.append(self._bytes(frame))
+        if self.said is not None:
+            self.said += [(each.piece.track, each.piece.scope, "".join(each.out)) for each in frame.parts if each.out]
         frame.parts.clear()  # they know their event: apart, both are freed at once and not by a later collection
         self.telling = self.telling or frame.telling
 

@@ -18,6 +18,7 @@ from extproc.policy.chain import Chain
 
 ROUTE: Final = "xds.route_name"
 PRINCIPALS: Final = ("connection.uri_san_peer_certificate", "connection.subject_peer_certificate")
+ADDRESS: Final = "source.address"
 JWT: Final = "envoy.filters.http.jwt_authn"
 """Attributes and dynamic metadata that Envoy is asked for where a line needs them."""
 
@@ -34,6 +35,12 @@ class Traits:
     headers: Mapping[str, str] = field(default_factory=dict)
     attributes: Mapping[str, Any] = field(default_factory=dict)
     claims: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def address(self) -> str:
+        """The client's IP address, as far as Envoy trusts what it was told; empty if it was not asked for."""
+        host = str(self.attributes.get(ADDRESS, "")).rpartition(":")[0]
+        return host.strip("[]")
 
 
 Predicate = Callable[[Traits], bool]
@@ -109,11 +116,16 @@ _NOTHING: Final = Wish()
 
 @dataclass(frozen=True, slots=True)
 class Armed:
-    """The policies of one request, compiled. ``header`` says which they are."""
+    """The policies of one request, compiled. ``header`` says which they are.
+
+    ``requests`` are those that judge a request as a whole, ``moderated`` those whose services judge.
+    """
 
     policies: tuple[Policy, ...]
     chain: Chain
     header: str
+    requests: tuple[Policy, ...]
+    moderated: tuple[Policy, ...]
 
 
 class Attached:
@@ -174,7 +186,13 @@ class Attached:
                 chosen.append(self._variant(name, action))
         policies = (*chosen, *wish.own)
         chain = self._chain(policies)
-        return Armed(policies, chain, ",".join(chain.armed()) or "none")
+        return Armed(
+            policies,
+            chain,
+            ",".join(each.name if each.enforced else f"{each.name};audit" for each in policies) or "none",
+            tuple(each for each in policies if each.request),
+            tuple(each for each in policies if each.moderation),
+        )
 
     def _variant(self, name: str, action: Action) -> Policy:
         key = (name, action)
