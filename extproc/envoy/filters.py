@@ -25,8 +25,9 @@ def _ext_proc(config: Config, name: str, mode: Json, **more: Any) -> Json:
         grpc_service={
             "envoy_grpc": {
                 "cluster_name": types.PROCESSOR_CLUSTER,
-                # for streams that never reached a worker: connections refused, or reset before anything was sent. One that has
-                # begun is not tried again (Envoy does that only to calls whose request is complete), and fails closed
+                # it is not this that keeps requests alive when a worker dies: Envoy (1.40) tries only calls again whose
+                # request is complete, and ours are open to the end; of 139 streams whose connection failed none was. Should
+                # that change, another worker starts from the beginning, as long as nothing has been answered
                 "retry_policy": {
                     "num_retries": 3,
                     "retry_on": "connect-failure,refused-stream,reset,unavailable",
