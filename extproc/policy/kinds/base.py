@@ -32,6 +32,8 @@ class PolicyBase(Strict):
     """Fields of every policy."""
 
     allowed_actions: ClassVar[frozenset[Action]] = frozenset(Action)
+    example: ClassVar[str] = ""
+    """A configuration that shows the kind, for its page."""
 
     action: Action = Field(Action.REDACT, description="what a match leads to: audit, redact, block or reply")
     phase: Literal["both", "request", "response"] = Field("both", description="which way the text travels")

@@ -14,6 +14,11 @@ from extproc.policy.rules import RegexRule, Rule
 class Regex(PolicyBase):
     """Regular expressions (RE2: linear time, no look-around). `*`, `+` and `{n,}` have no bound and are refused."""
 
+    example = """
+policies:
+  tickets: {kind: regex, patterns: {ticket: 'ACME-\\d{4,8}'}, action: redact}
+  jailbreak: {kind: regex, patterns: ['jailbreak'], ignore_case: true, scope: system, action: block}
+"""
     kind: Literal["regex"]
     patterns: Annotated[list[str], Field(min_length=1)] | dict[str, str] = Field(
         description="expressions, or a mapping from the name used as `{type}` to an expression"
