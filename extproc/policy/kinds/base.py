@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from extproc.config.strict import Strict
 from extproc.policy.api import Action, Mode, OnError, Phase, Policy, Scope
+from extproc.policy.request import RequestRule
 from extproc.policy.rules import Rule
 
 ScopeName = Literal["system", "user", "assistant", "reasoning", "tool_input", "tool_output", "tool"]
@@ -22,6 +24,14 @@ class Context:
     folder: Path = Path()
     packs: Path | None = None
     redaction: str = "[{type}]"
+
+
+def scopes(names: Sequence[str] | None) -> frozenset[Scope]:
+    """The scopes of these names; all if there are none."""
+    found: set[Scope] = set()
+    for name in names if names is not None else list(Scope):
+        found |= {Scope.TOOL_INPUT, Scope.TOOL_OUTPUT} if name == "tool" else {Scope(name)}
+    return frozenset(found)
 
 
 def _listed(value: object) -> object:
@@ -66,16 +76,69 @@ class PolicyBase(Strict):
 
     def compile(self, name: str, context: Context) -> Policy:
         """Build the policy."""
-        scopes: set[Scope] = set()
-        for scope in self.scope if self.scope is not None else list(Scope):
-            scopes |= {Scope.TOOL_INPUT, Scope.TOOL_OUTPUT} if scope == "tool" else {Scope(scope)}
         return Policy(
             name=name,
             action=self.action,
             mode=self.mode,
             phases=frozenset(Phase) if self.phase == "both" else frozenset({Phase(self.phase)}),
-            scopes=frozenset(scopes),
+            scopes=scopes(self.scope),
             rules=tuple(self.rules(name, context)),
             on_error=self.on_error,
             reply=self.reply or "",
         )
+
+
+Names = Annotated[list[Annotated[str, Field(min_length=1)]], BeforeValidator(_listed)]
+"""One or several."""
+
+_OF_TEXTS = ("phase", "scope", "replace", "reply")
+
+
+class RequestPolicyBase(Strict):
+    """Fields of every policy that judges a request as a whole, before it goes anywhere."""
+
+    action: Literal[Action.BLOCK, Action.REDACT, Action.REPLY, Action.AUDIT] = Field(
+        Action.BLOCK, description="block refuses the request; audit only records what was found"
+    )
+    mode: Mode = Field(Mode.ENFORCE, description="enforce does it, audit only records what it would have done")
+    on_error: OnError = Field(OnError.BLOCK, description="what a failing policy counts as")
+
+    actions: ClassVar[frozenset[Action]] = frozenset({Action.BLOCK, Action.AUDIT})
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_texts(cls, data: Any) -> Any:
+        for name in _OF_TEXTS if isinstance(data, dict) else ():
+            if name in data and name not in cls.model_fields:
+                raise ValueError(f"`{name}` has no meaning here: this kind judges the request as a whole")
+        return data
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if self.action not in self.actions:
+            raise ValueError(f"`action` must be one of: {', '.join(sorted(self.actions))}")
+        return self
+
+    def rule(self, name: str, context: Context) -> RequestRule:
+        """The kind's rule. Raises PatternError, UnresolvedError or ConfigError where the configuration cannot work."""
+        raise NotImplementedError
+
+    def compile(self, name: str, context: Context) -> Policy:
+        """Build the policy."""
+        return Policy(
+            name=name,
+            action=self.action,
+            mode=self.mode,
+            phases=frozenset({Phase.REQUEST}),
+            scopes=frozenset(Scope),
+            rules=(),
+            on_error=self.on_error,
+            request=self.rule(name, context),
+        )
+
+
+def needs_one(model: Strict, *names: str) -> None:
+    """Refuse a configuration in which none of these fields says anything."""
+    values = [getattr(model, name) for name in names]
+    if all(value is None or value is False or value in ([], {}) for value in values):
+        raise ValueError(f"needs at least one of: {', '.join(names)}")
