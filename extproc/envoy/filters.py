@@ -14,7 +14,7 @@ from extproc.envoy.types import Json, seconds, typed
 from extproc.exchange.replies import VERDICTS
 from extproc.exchange.router import ATTEMPT, DECISION, UPSTREAM, USAGE
 from extproc.exchange.upstream import BACKEND
-from extproc.policy.attach import JWT, PRINCIPALS, ROUTE
+from extproc.policy.attach import ADDRESS, JWT, PRINCIPALS, ROUTE
 from extproc.service import FILTER
 
 
@@ -67,6 +67,7 @@ def router_filter(config: Config) -> Json:
     }
     targets = config.targets()
     attributes = [ROUTE] if any(each.route for each in targets) else []
+    attributes += [ADDRESS] if any(each.kind == "identity" for each in config.policies.values()) else []
     attributes += PRINCIPALS if any(each.principal for each in targets) else ()
     config_ = _ext_proc(
         config,

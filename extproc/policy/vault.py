@@ -1,7 +1,7 @@
 """Reversible redaction (D6): what was taken out of a request, and under which placeholder, for as long as one exchange.
 
-A redacting policy with ``restore: true`` marks its replacements. Where such a text is redacted, the vault puts a
-placeholder in its place that stands for this very text ("[email_1]"), the same one wherever the text comes again. In the
+Where a policy with ``restore: true`` redacts a text, the vault puts a placeholder in its place that stands for this very
+text ("[email_1]"), the same one wherever the text comes again. In the
 answer the placeholders are rules like any others (case does not count: models re-case them); what replaces them is the
 original. Nothing is kept when the exchange is over, and no other exchange can see it. Numbers follow the order in which
 the texts come up, so a conversation that sends its history along keeps its placeholders.
@@ -15,24 +15,9 @@ from extproc.policy.api import Action, Mode, Phase, Policy, Scope
 from extproc.policy.rules import Rule
 from extproc.policy.words import WordRule
 
-MARK: Final = "\ufdd0"
-"""Begins a replacement that can be undone. A noncharacter: it is never text (Unicode 23.7)."""
-
 _MOST: Final = 10_000
-"""Different texts of one request. A request with more is not restored any further: those stay redacted."""
+"""Different texts of one request. Those beyond stay redacted: the placeholders are told apart, but not restored."""
 NAME: Final = "restore"
-
-
-def marked(template: str, label: str) -> str:
-    """The replacement of a policy that restores: ``template`` with room for a number.
-
-    Raises:
-        ValueError: nothing in it would tell one placeholder from another.
-    """
-    if "{type}" not in template and "{n}" not in template:
-        raise ValueError("`restore` needs a replacement with `{type}` or `{n}` in it")
-    numbered = template if "{n}" in template else template.replace("{type}", "{type}_{n}")
-    return MARK + numbered.replace("{type}", label)
 
 
 class Vault:
@@ -56,26 +41,23 @@ class Vault:
     def __repr__(self) -> str:
         return f"<Vault of {len(self)}>"  # never what is in it
 
-    def replacement(self, text: str, original: str) -> str:
-        """What stands for ``original`` where a rule's replacement is ``text``."""
-        if not text.startswith(MARK):
-            return text
-        template = text[len(MARK) :]
-        key = (template, original)
+    def replacement(self, label: str, plain: str, original: str) -> str:
+        """What stands for ``original``, which a rule ``label`` would replace by ``plain``."""
+        key = (plain, original)
         found = self._placeholders.get(key)
         if found is None:
-            found = self._placeholders[key] = self._next(template)
+            found = self._placeholders[key] = self._next(label, plain)
             if len(self._originals) < _MOST:
                 self._originals[found] = original
         return found
 
-    def _next(self, template: str) -> str:
-        number = self._numbers.get(template, 0)
+    def _next(self, label: str, plain: str) -> str:
+        number = self._numbers.get(plain, 0)
         while True:
             number += 1
-            placeholder = template.replace("{n}", str(number))
+            placeholder = plain.replace(label, f"{label}_{number}", 1) if label in plain else f"{plain}_{number}"
             if placeholder not in self._avoid:
-                self._numbers[template] = number
+                self._numbers[plain] = number
                 return placeholder
 
     def hide(self, text: str) -> str:
