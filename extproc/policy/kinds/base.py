@@ -19,11 +19,15 @@ ScopeName = Literal["system", "user", "assistant", "reasoning", "tool_input", "t
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a kind may look at while it compiles: the file's folder, the operator's packs, the default replacement."""
+    """What a kind may look at while it compiles: the file's folder, the operator's packs, the default replacement.
+
+    ``python``: whether code may be imported.
+    """
 
     folder: Path = Path()
     packs: Path | None = None
     redaction: str = "[{type}]"
+    python: bool = False
 
 
 def scopes(names: Sequence[str] | None) -> frozenset[Scope]:

@@ -39,9 +39,23 @@ def test_every_field_is_described(kind):
     assert not [name for name, info in kind.model_fields.items() if name != "kind" and not info.description]
 
 
+SHOUTING = """
+from pydantic import BaseModel
+
+class NoShouting:
+    class Config(BaseModel):
+        letters: int
+    def __init__(self, config):
+        self.config = config
+    def inspect(self, texts, caller):
+        return None
+"""
+
+
 @pytest.mark.parametrize("kind", KINDS, ids=name_of)
 def test_the_example_works(kind, tmp_path):
     found = yaml.safe_load(kind.example)
     assert {each["kind"] for each in found["policies"].values()} == {name_of(kind)}
     (tmp_path / "extproc.yaml").write_text(kind.example)
+    (tmp_path / "shouting.py").write_text(SHOUTING)
     Guard.load(tmp_path / "extproc.yaml", environment={"MODERATION_KEY": "k"})
