@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Self
 
@@ -22,6 +23,7 @@ class Context:
     folder: Path = Path()
     packs: Path | None = None
     redaction: str = "[{type}]"
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 def _listed(value: object) -> object:
