@@ -55,6 +55,14 @@ class OnError(StrEnum):
     ALLOW = "allow"
 
 
+class Strictness(StrEnum):
+    """How much of a disguise a policy sees through."""
+
+    EXACT = "exact"  # the text as it stands
+    FOLDED = "folded"  # look-alikes, compatibility forms and accents as plain letters, nothing invisible
+    HARDENED = "hardened"  # folded; escapes, encoded runs and disguised words read as what they say
+
+
 @dataclass(frozen=True, slots=True)
 class Policy:
     """A compiled policy: its rules and when they apply. ``reply`` is the text a ``reply`` action answers with."""
@@ -67,6 +75,7 @@ class Policy:
     rules: tuple[Rule, ...]
     on_error: OnError = OnError.BLOCK
     reply: str = ""
+    match: Strictness = Strictness.EXACT
 
     @property
     def enforced(self) -> bool:

@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from extproc.config.strict import Strict
-from extproc.policy.api import Action, Mode, OnError, Phase, Policy, Scope
+from extproc.policy.api import Action, Mode, OnError, Phase, Policy, Scope, Strictness
 from extproc.policy.rules import Rule
 
 ScopeName = Literal["system", "user", "assistant", "reasoning", "tool_input", "tool_output", "tool"]
@@ -32,6 +32,7 @@ class PolicyBase(Strict):
     """Fields of every policy."""
 
     allowed_actions: ClassVar[frozenset[Action]] = frozenset(Action)
+    default_match: ClassVar[Strictness] = Strictness.EXACT
 
     action: Action = Field(Action.REDACT, description="what a match leads to: audit, redact, block or reply")
     phase: Literal["both", "request", "response"] = Field("both", description="which way the text travels")
@@ -43,7 +44,15 @@ class PolicyBase(Strict):
     replace: str | None = Field(
         None, description="what stands in for redacted text; `{type}` names what was found. Default: `redaction`"
     )
+    match: Strictness | None = Field(
+        None, description="how much of a disguise it sees through: exact, folded or hardened. Default: by kind"
+    )
     reply: str | None = Field(None, description="with `action: reply`: the text answered in the model's place")
+
+    @property
+    def strictness(self) -> Strictness:
+        """How much of a disguise it sees through."""
+        return self.match or self.default_match
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -78,4 +87,5 @@ class PolicyBase(Strict):
             rules=tuple(self.rules(name, context)),
             on_error=self.on_error,
             reply=self.reply or "",
+            match=self.strictness,
         )

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from extproc.policy.api import Strictness
 from extproc.policy.kinds.base import Context, PolicyBase
 from extproc.policy.recognisers import RECOGNISERS
 from extproc.policy.rules import Rule
@@ -15,6 +16,8 @@ Type = Literal["email", "phone", "card", "iban", "ip"]
 
 class Pii(PolicyBase):
     """Personal data: e-mail addresses, telephone and card numbers (Luhn), IBAN (mod 97), IP addresses."""
+
+    default_match = Strictness.HARDENED
 
     kind: Literal["pii"]
     find: Annotated[list[Type], Field(min_length=1)] = Field(
