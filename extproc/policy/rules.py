@@ -172,15 +172,15 @@ class RegexRule:
 
     def find(self, sample: Sample, start: int, limit: int) -> tuple[int, int] | None:
         """See ``Rule.find``. A candidate the validator refuses is passed over."""
-        size = len(sample.utf8)
+        utf8, size, match = sample.utf8, len(sample.utf8), self._match
         while start < limit:
-            begin, end = self._match(_UNANCHORED, sample.utf8, sample.byte_at(start), size)[0]
-            if begin < 0:
+            first, last = match(_UNANCHORED, utf8, sample.byte_at(start), size)[0]
+            if first < 0:
                 return None
-            first = sample.char_at(begin)
+            if not sample.ascii:
+                first, last = sample.char_at(first), sample.char_at(last)
             if first >= limit:
                 return None
-            last = sample.char_at(end)
             after = self._refused(sample, first, last, limit)
             if after:
                 start = after

@@ -5,6 +5,7 @@ Sources: ISO/IEC 7812-1 annex B (Luhn), ISO 7064 (MOD 97-10), J. Verhoeff 1969, 
 
 from __future__ import annotations
 
+from operator import mul
 from typing import Final
 
 _DOUBLED: Final = bytes.maketrans(b"0123456789", bytes([0, 2, 4, 6, 8, 1, 3, 5, 7, 9]))
@@ -59,7 +60,8 @@ def verhoeff(digits: str) -> bool:
 
 def weighted(digits: str, weights: tuple[int, ...], modulus: int) -> int:
     """The sum of digits times weights, modulo ``modulus``."""
-    return sum((ord(char) - 48) * weight for char, weight in zip(digits, weights, strict=False)) % modulus
+    total: int = sum(map(mul, digits.encode().translate(_PLAIN), weights))
+    return total % modulus
 
 
 def nhs(digits: str) -> bool:

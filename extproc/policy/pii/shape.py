@@ -19,6 +19,8 @@ NEAR: Final = 40
 """How many characters before a value its context may begin."""
 BEHIND: Final = NEAR + 1
 """One more, for the word boundary before the context."""
+_DIRECTLY: Final = 6
+"""How many characters before a value count as standing directly before it."""
 
 _LATIN: Final = "A-Za-z\u00c0-\u024f"
 
@@ -32,7 +34,8 @@ class Shape:
         accept: the check of a candidate (see ``rules.Accept``).
         words: alternatives, of which one must stand in the ``NEAR`` characters before the value: whole words where the
             script has any, ASCII case does not count. What RE2 and Python read alike.
-        unless: Python syntax of what may not stand directly before the value: it makes all of it a part of something else.
+        unless: Python syntax of what may not stand directly before the value (``_DIRECTLY`` characters): it makes all
+            of it a part of something else.
     """
 
     pattern: str
@@ -62,12 +65,12 @@ class ShapeRule(RegexRule):
 
     def _refused(self, sample: Sample, first: int, last: int, limit: int) -> int:
         """See ``RegexRule``. Values without context are passed over up to the next context, not one by one."""
-        before = sample.text[max(0, first - BEHIND) : first]
-        if self._unless is not None and self._unless.search(before):
+        text = sample.text
+        if self._unless is not None and self._unless.search(text, max(0, first - _DIRECTLY), first):
             return last
-        if self._near is None or self._somewhere is None or self._near.search(before, len(before) - NEAR):
+        if self._near is None or self._somewhere is None or self._near.search(text, max(0, first - NEAR), first):
             return 0
-        begin, end = search(self._somewhere, sample, first - len(before))
+        begin, end = search(self._somewhere, sample, max(0, first - NEAR))
         if begin < 0:
             return limit
         return end if begin >= first else first + 1
@@ -85,11 +88,14 @@ def checked(name: str) -> Accept:
     return accept
 
 
+_SEPARATORS: Final = str.maketrans("", "", " -./\xa0")
+
+
 def whole(valid: Callable[[str], bool]) -> Accept:
-    """The whole candidate, if ``valid`` says so of its letters and digits."""
+    """The whole candidate, if ``valid`` says so of it without separators."""
 
     def accept(candidate: str) -> int:
-        return len(candidate) if valid("".join(filter(str.isalnum, candidate))) else 0
+        return len(candidate) if valid(candidate.translate(_SEPARATORS)) else 0
 
     return accept
 
