@@ -38,6 +38,12 @@ def medicare(digits: str) -> bool:
     return weighted(digits, (1, 3, 7, 9, 1, 3, 7, 9), 10) == int(digits[8])
 
 
+def resident(text: str) -> bool:
+    """The last character of a Chinese resident number: ISO 7064 MOD 11-2."""
+    weights = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
+    return "10X98765432"[weighted(text[:17], weights, 11)] == text[17].upper()
+
+
 _GROUPED: Final = re.compile(r"\d{4}([ -])\d{4}\1\d{4}(?:\1\d{4})?\Z")
 
 
@@ -88,7 +94,7 @@ ASIA: Final[dict[str, tuple[Shape, ...]]] = {
             unless=_PART,
         ),
     ),
-    "cn_id": (Shape(rf"\b[1-6]\d{{5}}(?:19|20)\d{{2}}{_DAY}\d{{3}}[0-9Xx]\b", checked("cn.ric"), unless=_PART),),
+    "cn_id": (Shape(rf"\b[1-6]\d{{5}}(?:19|20)\d{{2}}{_DAY}\d{{3}}[0-9Xx]\b", whole(resident), unless=_PART),),
     "au_tfn": (
         Shape(
             r"\b\d{3}[ -]?\d{3}[ -]?\d{2,3}\b",
