@@ -39,6 +39,7 @@ def _packs() -> dict[str, tuple[str, ...]]:
         country, _, rest = name.partition("_")
         if rest and len(country) == 2:
             packs[country] = (*packs.get(country, ()), name)
+    packs["norway"] = packs.pop("no")  # YAML reads `no` as a boolean
     return packs | {"eu": _EUROPE}
 
 

@@ -3,6 +3,7 @@
 import random
 
 import pytest
+import yaml
 
 from extproc.policy.api import Action, Mode, Phase, Policy, Scope
 from extproc.policy.pii.catalogue import DEFAULT, GROUPS, TYPES, expand
@@ -150,6 +151,7 @@ def test_packs_and_groups_are_made_of_types():
     assert "us_ssn" not in expand(["eu", "in", "crypto", "network", "financial", "contact"])
     assert expand(["email", "contact", "email"]).count("email") == 1
     assert all(expand([group]) for group in GROUPS)
+    assert not any(isinstance(yaml.safe_load(name), bool) for name in (*GROUPS, *TYPES)), "YAML takes it for a boolean"
     with pytest.raises(ValueError, match=r"'emial' is no type .* email"):
         expand(["emial"])
 
