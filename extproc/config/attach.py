@@ -6,7 +6,7 @@ import datetime
 import re
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import BeforeValidator, Field, StringConstraints, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
 from extproc.config.strict import Strict
 
@@ -58,6 +58,8 @@ To = Literal["all"] | Target
 
 class Attachment(Strict):
     """Policies for some requests. Every line that matches adds its own; only an `except` removes."""
+
+    model_config = ConfigDict(serialize_by_alias=True)  # a keyword is no name of an attribute
 
     use: Annotated[list[str], BeforeValidator(_listed)] | None = Field(None, description="sets and policies to add")
     without: Annotated[list[str], BeforeValidator(_listed)] | None = Field(

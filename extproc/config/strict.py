@@ -17,5 +17,5 @@ class Strict(BaseModel):
     def _remember_fields(cls, data: Any, info: ValidationInfo) -> Any:
         # lets the reader of an "unknown key" error say which keys this very mapping may have
         if isinstance(info.context, dict) and isinstance(data, dict):
-            info.context[id(data)] = sorted(cls.model_fields)
+            info.context[id(data)] = sorted(field.alias or name for name, field in cls.model_fields.items())
         return data

@@ -23,19 +23,24 @@ _MAX_MEM: Final = 64 << 20
 _UNANCHORED: Final = re2._re2.RE2.Anchor.UNANCHORED
 
 
+def _options(*, longest: bool = False) -> re2.Options:
+    options = re2.Options()
+    options.max_mem = _MAX_MEM
+    options.never_capture = True
+    options.longest_match = longest
+    options.log_errors = False
+    return options
+
+
 def compile_re2(source: str, *, longest: bool = False) -> re2._Regexp:
     """Compile RE2 syntax with our memory budget.
 
     Raises:
         PatternError: RE2 refuses it; the text is RE2's own.
     """
-    options = re2.Options()
-    options.max_mem = _MAX_MEM
-    options.never_capture = True
-    options.longest_match = longest
-    options.log_errors = False
     try:
-        return re2._Regexp(source, options)  # not re2.compile: its cache would keep rules of old configurations alive
+        # not re2.compile: its cache would keep rules of old configurations alive
+        return re2._Regexp(source, _options(longest=longest))
     except re2.error as error:
         text = error.args[0] if error.args else "refused by RE2"
         raise PatternError(text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text)) from None
@@ -182,15 +187,19 @@ class RegexRule:
 
     def find(self, sample: Sample, start: int, limit: int) -> tuple[int, int] | None:
         """See ``Rule.find``. A candidate the validator refuses is passed over."""
-        size = len(sample.utf8)
+        utf8, size, match = sample.utf8, len(sample.utf8), self._match
         while start < limit:
-            begin, end = self._match(_UNANCHORED, sample.utf8, sample.byte_at(start), size)[0]
-            if begin < 0:
+            first, last = match(_UNANCHORED, utf8, sample.byte_at(start), size)[0]
+            if first < 0:
                 return None
-            first = sample.char_at(begin)
+            if not sample.ascii:
+                first, last = sample.char_at(first), sample.char_at(last)
             if first >= limit:
                 return None
-            last = sample.char_at(end)
+            after = self._refused(sample, first, last, limit)
+            if after:
+                start = after
+                continue
             if self._accept is None:
                 return first, last
             taken = self._accept(sample.text[first:last])
@@ -205,10 +214,20 @@ class RegexRule:
         """See ``Rule.pending``."""
         return _pending(self._prefix, sample, start)
 
+    def _refused(self, _sample: Sample, _first: int, _last: int, _limit: int) -> int:
+        """Where to look on after the candidate from ``first`` to ``last``, if what stands before it forbids it; else 0."""
+        return 0
+
 
 def _pending(prefix: Callable[..., list[tuple[int, int]]], sample: Sample, start: int) -> int:
     begin = prefix(_UNANCHORED, sample.utf8, sample.byte_at(start), len(sample.utf8))[0][0]
     return len(sample.text) if begin < 0 else sample.char_at(begin)
+
+
+def search(expression: re2._Regexp, sample: Sample, start: int) -> tuple[int, int]:
+    """The leftmost match at or after ``start``, as (start, end); (-1, -1) where there is none."""
+    begin, end = expression._regexp.Match(_UNANCHORED, sample.utf8, sample.byte_at(start), len(sample.utf8))[0]
+    return (-1, -1) if begin < 0 else (sample.char_at(begin), sample.char_at(end))
 
 
 class Presence:
@@ -254,18 +273,25 @@ class RegexBundle:
     ``rules`` are the expressions, each with a number of the caller's.
     """
 
-    __slots__ = ("_any", "_numbers", "_prefix")
+    __slots__ = ("_any", "_each", "_numbers", "_prefix")
 
     def __init__(self, rules: Sequence[tuple[int, RegexRule]]) -> None:
         pattern = union([rule.pattern for _, rule in rules])
         self._any = compile_re2(pattern.source)._regexp.Match
         self._prefix = compile_re2(f"(?:{pattern.prefix})\\z")._regexp.Match
         self._numbers = tuple(number for number, _ in rules)
+        self._each = re2._re2.Set(_UNANCHORED, _options())
+        for _, rule in rules:
+            self._each.Add(rule.pattern.source.encode())
+        self._each.Compile()  # may use more memory than ``_any`` did, so it cannot fail where that did not
 
-    def found(self, sample: Sample, start: int) -> tuple[int, ...]:
-        """Numbers of the expressions that may have a match at or after ``start``: all, or none."""
+    def found(self, sample: Sample, start: int) -> Sequence[int]:
+        """Numbers of the expressions that may have a match at or after ``start``."""
         begin: int = self._any(_UNANCHORED, sample.utf8, sample.byte_at(start), len(sample.utf8))[0][0]
-        return self._numbers if begin >= 0 else ()
+        if begin < 0:
+            return ()
+        # RE2 names none where its memory does not suffice: then any may have one
+        return [self._numbers[index] for index in self._each.Match(sample.utf8)] or self._numbers
 
     def pending(self, sample: Sample, start: int) -> int:
         """The least place at or after ``start`` where one of them may be under way."""

@@ -4,6 +4,7 @@ import datetime
 
 import pytest
 
+from extproc.config.model import Config
 from extproc.errors import ConfigError, Refused
 from extproc.policy.attach import PRINCIPALS, ROUTE, Traits
 from tests.unit.exchange.support import compiled
@@ -226,3 +227,8 @@ def test_the_operators_custom_list(tmp_path):
 def test_what_the_old_names_cannot_say(tmp_path, headers):
     with pytest.raises(Refused):
         wish(tmp_path, headers, PANDA)
+
+
+def test_a_worker_that_is_told_the_configuration_reads_the_same(tmp_path):
+    config = compiled(BASE + excepting("2999-01-01"), tmp_path).config
+    assert Config.model_validate(config.model_dump(mode="json", exclude_unset=True)) == config

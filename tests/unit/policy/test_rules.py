@@ -5,7 +5,7 @@ import random
 import pytest
 
 from extproc.policy.pattern import PatternError, parse
-from extproc.policy.rules import RegexRule, Sample, compile_re2
+from extproc.policy.rules import RegexBundle, RegexRule, Sample, compile_re2
 
 TEXT = "aé漢😀b\n" * 3
 
@@ -68,3 +68,27 @@ def test_what_re2_refuses_is_an_error_of_ours(source):
     with pytest.raises(PatternError) as caught:
         compile_re2(source)
     assert str(caught.value)
+
+
+def test_a_bundle_names_the_expressions_that_match():
+    rules = [
+        (7, RegexRule("a", parse("ab"), "")),
+        (9, RegexRule("b", parse(r"-\d"), "")),
+        (11, RegexRule("c", parse("x$"), "")),
+    ]
+    bundle = RegexBundle(rules)
+    assert list(bundle.found(Sample("nothing", closed=True), 0)) == []
+    assert list(bundle.found(Sample("- ab -", closed=True), 0)) == [7]
+    assert list(bundle.found(Sample("ab é-1 x", closed=True), 0)) == [7, 9, 11]
+    assert list(bundle.found(Sample("ab -", closed=True), 2)) == []
+
+
+def test_where_memory_does_not_suffice_to_name_them_all_may_match():
+    class Exhausted:
+        def Match(self, text):
+            return []
+
+    bundle = RegexBundle([(7, RegexRule("a", parse("ab"), "")), (9, RegexRule("b", parse("cd"), ""))])
+    bundle._each = Exhausted()
+    assert list(bundle.found(Sample("ab", closed=True), 0)) == [7, 9]
+    assert list(bundle.found(Sample("ba", closed=True), 0)) == []

@@ -4,7 +4,7 @@ import pytest
 
 from extproc.policy.api import Action, Mode, Phase, Policy, Scope, Tally
 from extproc.policy.pattern import parse
-from extproc.policy.recognisers import RECOGNISERS
+from extproc.policy.pii.catalogue import TYPES
 from extproc.policy.rules import RegexRule
 from extproc.policy.scanner import Op, Scanner, apply, edits
 from extproc.policy.window import Window
@@ -102,7 +102,7 @@ def test_a_block_ends_the_text_where_its_match_begins():
 
 
 def test_what_a_validator_skips_stays_skipped_over_a_cut():
-    rules = [recogniser.rule("ip", "*") for recogniser in RECOGNISERS["ip"]]
+    rules = [shape.rule("ip", "*") for shape in TYPES["ip"]]
     text = "1.2.3.4.5.x"
     whole = scanner(*rules)
     assert apply(edits(whole, whole.scan(text), len(text)), text) == text

@@ -1,0 +1,36 @@
+"""Check digits: each sees every single wrong digit, and the values of their standards are right."""
+
+import pytest
+
+from extproc.policy.pii.checks import luhn, mod97, nhs, verhoeff, weighted
+
+
+@pytest.mark.parametrize(
+    ("check", "number"),
+    [(luhn, "4111111111111111"), (luhn, "378282246310005"), (luhn, "79927398713"), (verhoeff, "2363"),
+     (verhoeff, "234123412346"), (nhs, "9434765870")],
+)  # fmt: skip
+def test_every_single_wrong_digit_is_seen(check, number):
+    assert check(number)
+    for at in range(len(number)):
+        for digit in "0123456789":
+            assert check(number[:at] + digit + number[at + 1 :]) is (digit == number[at])
+
+
+def test_verhoeff_sees_every_two_neighbours_exchanged():
+    number = "234123412346"
+    for at in range(len(number) - 1):
+        left, right = number[at], number[at + 1]
+        assert verhoeff(number[:at] + right + left + number[at + 2 :]) is (left == right)
+
+
+def test_mod97_reads_letters_as_numbers_in_either_case():
+    assert mod97("3214282912345698765432161182") == 1
+    assert mod97("370400440532013000DE89") == mod97("370400440532013000de89") == 1
+    assert mod97("370400440532013000DE88") != 1
+
+
+def test_an_nhs_number_is_ten_digits_not_all_alike():
+    assert not nhs("0000000000")
+    assert not nhs("943476587")
+    assert weighted("12", (2, 1), 11) == 4
