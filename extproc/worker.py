@@ -31,6 +31,8 @@ from extproc.transport.base import Transport
 
 BEAT: Final = 0.25
 """Seconds between signs of life."""
+_LET_GO_WITHIN: Final = 5.0
+"""Seconds in which the worker before this one lets go of its address; one that stands still is killed earlier."""
 
 
 class Worker:
@@ -79,11 +81,13 @@ class Worker:
         self._channel.close()
         return 0
 
-    async def _listen(self, number: int, address: str = "") -> None:
+    async def _listen(self, number: int, address: str, patience: float = 0.0) -> None:
         """Begin to serve what Envoy knows as the worker of this number."""
         listener = socket.socket(fileno=self._listeners[number]) if self._listeners else None
-        self._transport = transport_for(self._current(), self._serving(), address, listener)
-        await self._transport.start()
+        transport = transport_for(self._current(), self._serving(), address, listener, patience)
+        await transport.start()
+        self._transport = transport
+        self._channel.send(listening=number)
 
     def _serving(self) -> Service:
         if self._service is None:
@@ -102,7 +106,11 @@ class Worker:
                 return float(message["grace"])
             op = message.get("op")
             if op == "listen" and not self._transport:
-                await self._listen(message["number"])
+                try:
+                    await self._listen(message["number"], message["address"], _LET_GO_WITHIN)
+                except StartupError as error:
+                    self._channel.send(failed=str(error))
+                    return 0.0
             elif op == "speak" and self._log:
                 self._log.quiet = False
             elif op in ("prepare", "reload"):

@@ -15,9 +15,9 @@ import re2
 
 from extproc.policy.pattern import Bounded, PatternError, union
 
-Accept = Callable[[str], int]
+Accept = Callable[[str], int | tuple[int, int]]
 """A validator: how many leading characters of a candidate really are a match. 0: no match begins here; -n: none begins
-in its first n characters either."""
+in its first n characters either. A pair (from, to) with ``0 <= from < to``: only this part of the candidate is the match."""
 
 _MAX_MEM: Final = 64 << 20
 _UNANCHORED: Final = re2._re2.RE2.Anchor.UNANCHORED
@@ -135,8 +135,9 @@ class Rule(Protocol):
     replacement: str
 
     def find(self, sample: Sample, start: int, limit: int) -> tuple[int, int] | None:
-        """The leftmost match that begins in ``start <= s < limit``, as (start, end).
+        """What the leftmost candidate that begins in ``start <= s < limit`` matches, as (start, end).
 
+        The match may be a part of its candidate, so it may itself begin at ``limit`` or later.
         None: there is none. An empty span ``(at, at)``: none begins before ``at``, which may lie beyond ``limit``.
         """
         ...
@@ -147,15 +148,19 @@ class Rule(Protocol):
 
 
 class RegexRule:
-    """A regular expression of bounded width, optionally confirmed by a validator."""
+    """A regular expression of bounded width, optionally confirmed by a validator.
 
-    __slots__ = ("_accept", "_match", "_prefix", "label", "pattern", "replacement", "width")
+    ``behind`` is how many characters before a match may be looked at: one, for word boundaries.
+    """
+
+    __slots__ = ("_accept", "_match", "_prefix", "behind", "label", "pattern", "replacement", "width")
 
     def __init__(self, label: str, pattern: Bounded, replacement: str, accept: Accept | None = None) -> None:
         self.label = label
         self.pattern = pattern
         self.replacement = replacement
         self.width = pattern.width
+        self.behind = 1
         self._accept = accept
         self._match = compile_re2(pattern.source)._regexp.Match
         self._prefix = compile_re2(f"(?:{pattern.prefix})\\z")._regexp.Match
@@ -174,6 +179,8 @@ class RegexRule:
             if self._accept is None:
                 return first, last
             taken = self._accept(sample.text[first:last])
+            if isinstance(taken, tuple):
+                return first + taken[0], first + taken[1]
             if taken > 0:
                 return first, first + taken
             start = first + max(1, -taken)

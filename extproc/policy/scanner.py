@@ -32,14 +32,18 @@ class Op(NamedTuple):
 
 
 class Scanner:
-    """Immutable; shared by all exchanges. ``entries`` are (policy, rule) in order of precedence."""
+    """Immutable; shared by all exchanges. ``entries`` are (policy, rule) in order of precedence.
 
-    __slots__ = ("_others", "_regexes", "_words", "entries")
+    ``behind`` is how many characters before a match its rule may look at.
+    """
+
+    __slots__ = ("_others", "_regexes", "_words", "behind", "entries")
 
     def __init__(self, entries: tuple[tuple[Policy, Rule], ...]) -> None:
         self.entries = entries
         regexes = [(index, rule) for index, (_, rule) in enumerate(entries) if isinstance(rule, RegexRule)]
         words = [(index, rule) for index, (_, rule) in enumerate(entries) if isinstance(rule, WordRule)]
+        self.behind = max((rule.behind for _, rule in regexes), default=1)
         bundled = {index for index, _ in (*regexes, *words)}
         self._regexes = RegexBundle(regexes) if regexes else None
         self._words = WordBundle(words) if words else None
@@ -66,10 +70,11 @@ class Scanner:
         return least
 
     def matches(self, sample: Sample, start: int, limit: int, ahead: dict[int, int]) -> list[Match]:
-        """All matches that begin in ``start <= s < limit``.
+        """All matches whose candidates begin in ``start <= s < limit``, in order of their own beginnings.
 
-        Every match that begins before ``limit`` must already be decided by the sample (see ``pending``). ``ahead`` says
-        where a rule's next match may begin when its last one ends beyond ``start``; it is brought up to ``limit``.
+        A match that is a part of its candidate may begin at ``limit`` or later (see ``Accept``). Every candidate that
+        begins before ``limit`` must already be decided by the sample (see ``pending``). ``ahead`` says where
+        a rule's next candidate may begin when its last match ends beyond ``start``; it is brought up to ``limit``.
         """
         if start >= limit:
             return []
@@ -81,8 +86,7 @@ class Scanner:
             active += self._words.found(sample, start, limit)
         for index in active:
             ahead[index] = self._run(index, sample, max(start, ahead.get(index, 0)), limit, found)
-        found.sort(key=lambda match: (match.start, -match.end, match.order))
-        return found
+        return in_order(found)
 
     def _run(self, order: int, sample: Sample, cursor: int, limit: int, found: list[Match]) -> int:
         policy, rule = self.entries[order]
@@ -104,6 +108,11 @@ class Scanner:
         """All matches in a whole text, in order."""
         sample = Sample(text, closed=True)
         return self.matches(sample, 0, len(text), {})
+
+
+def in_order(matches: list[Match]) -> list[Match]:
+    """Matches leftmost first; of those that begin together the longest, then the rule listed first."""
+    return sorted(matches, key=lambda match: (match.start, -match.end, match.order))
 
 
 class PolicyFailedError(Exception):

@@ -3,22 +3,23 @@
 Theory of operation. The window keeps the tail of one text. After each piece it asks the scanner for ``limit``, the least
 place where a match may still be under way; every match that begins before it is decided by what has arrived, and every
 character before it either belongs to such a match or to none. So characters up to ``limit`` (or up to the end of a match
-that reaches beyond it) are given out as operations, in order and exactly once; the rest is held back. One character of
-what was given out stays as left context for word boundaries. Nothing is ever given out because time has passed.
+that reaches beyond it) are given out as operations, in order and exactly once; the rest is held back. Of what was given
+out, as many characters stay as left context as the rules look at. Nothing is ever given out because time has passed.
+A match that is a part of a candidate may begin beyond ``limit`` and waits until the limit has passed its beginning:
+then all matches that begin there or before it are known, and their order is that of the whole text.
 
 Cursors count from the beginning of the buffer:
 ``_decided``  no undecided match begins before it; the next search for one starts here;
 ``_emitted``  operations cover the text up to here; ahead of ``_decided`` while a cluster of matches is open;
-``_ahead``    where the next match of a rule may begin that ends beyond ``_decided`` (matches of one rule do not overlap).
+``_ahead``    where the next match of a rule may begin that ends beyond ``_decided`` (matches of one rule do not overlap);
+``_waiting``  decided matches that begin at ``_decided`` or later.
 """
 
 from __future__ import annotations
 
 from extproc.policy.api import Policy, Tally
 from extproc.policy.rules import Sample
-from extproc.policy.scanner import Op, Scanner, blocking, lay
-
-_CONTEXT = 1
+from extproc.policy.scanner import Match, Op, Scanner, blocking, in_order, lay
 
 
 class Window:
@@ -27,7 +28,7 @@ class Window:
     ``blocked`` is the policy that ended it: operations then stop where its match begins, and nothing may follow.
     """
 
-    __slots__ = ("_ahead", "_buffer", "_decided", "_emitted", "_scanner", "_tally", "blocked")
+    __slots__ = ("_ahead", "_buffer", "_decided", "_emitted", "_scanner", "_tally", "_waiting", "blocked")
 
     def __init__(self, scanner: Scanner, tally: Tally) -> None:
         self._scanner = scanner
@@ -35,6 +36,7 @@ class Window:
         self._buffer = ""
         self._decided = self._emitted = 0
         self._ahead: dict[int, int] = {}
+        self._waiting: list[Match] = []
         self.blocked: Policy | None = None
 
     @property
@@ -58,7 +60,7 @@ class Window:
         return self._advance(sample, len(self._buffer))
 
     def _advance(self, sample: Sample, limit: int) -> list[Op]:
-        matches = self._scanner.matches(sample, self._decided, limit, self._ahead)
+        matches = self._due(self._scanner.matches(sample, self._decided, limit, self._ahead), limit)
         ops: list[Op] = []
         done = self._emitted
         if matches:
@@ -74,8 +76,16 @@ class Window:
             done = limit
         self._emitted = done
         self._decided = limit
-        self._trim(limit - _CONTEXT)
+        self._trim(limit - self._scanner.behind)
         return ops
+
+    def _due(self, matches: list[Match], limit: int) -> list[Match]:
+        """Of these matches and those that waited, the ones that begin before ``limit``; the others wait."""
+        if not self._waiting and (not matches or matches[-1].start < limit):
+            return matches
+        matches = in_order([*self._waiting, *matches])
+        self._waiting = [each for each in matches if each.start >= limit]
+        return matches[: len(matches) - len(self._waiting)]
 
     def _trim(self, cut: int) -> None:
         if cut > 0:
@@ -84,3 +94,4 @@ class Window:
             self._emitted -= cut
             if self._ahead:
                 self._ahead = {order: place - cut for order, place in self._ahead.items() if place > cut}
+            self._waiting = [Match(each.start - cut, each.end - cut, each.order) for each in self._waiting]

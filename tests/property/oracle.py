@@ -28,7 +28,7 @@ class Pattern:
     re2: str
     python: str
     width: int
-    accept: Callable[[str], int] | None = None
+    accept: Callable[[str], int | tuple[int, int]] | None = None
 
     def find_all(self, text):
         expression = re.compile(self.python, re.ASCII)
@@ -36,7 +36,10 @@ class Pattern:
         while match := expression.search(text, at):
             start, end = match.span()
             taken = end - start if self.accept is None else self.accept(text[start:end])
-            if taken > 0:
+            if isinstance(taken, tuple):
+                found.append((start + taken[0], start + taken[1]))
+                at = start + taken[1]
+            elif taken > 0:
                 found.append((start, start + taken))
                 at = start + taken
             else:

@@ -103,7 +103,20 @@ def _skips_two(candidate):
     return len(candidate) if "1" in candidate else -2
 
 
-_VALIDATORS = (_even, _half, _bare, _never_b, _skips_two)
+def _last(candidate):
+    return len(candidate) - 1, len(candidate)
+
+
+def _middle(candidate):
+    return len(candidate) // 3, max(len(candidate) * 2 // 3, len(candidate) // 3 + 1)
+
+
+def _after_blank(candidate):
+    at = candidate.find(" ") + 1
+    return (at, len(candidate)) if 0 < at < len(candidate) else 0
+
+
+_VALIDATORS = (_even, _half, _bare, _never_b, _skips_two, _last, _middle, _after_blank)
 
 
 def _alternation(dice, depth, *, multiline):

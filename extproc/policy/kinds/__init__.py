@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+import pydantic
+
 from extproc.policy.kinds.autoreply import Autoreply
 from extproc.policy.kinds.caps import Caps
 from extproc.policy.kinds.identity import Identity
@@ -9,6 +13,7 @@ from extproc.policy.kinds.language import Language
 from extproc.policy.kinds.models import Models
 from extproc.policy.kinds.operations import Operations
 from extproc.policy.kinds.pii import Pii
+from extproc.policy.kinds.python import Python
 from extproc.policy.kinds.reflection import Reflection
 from extproc.policy.kinds.regex import Regex
 from extproc.policy.kinds.rewrite import Rewrite
@@ -17,12 +22,15 @@ from extproc.policy.kinds.vision import Vision
 from extproc.policy.kinds.wordlist import Wordlist
 
 KINDS = (
-    Wordlist, Regex, Pii,
+    Wordlist, Regex, Pii, Python,
     Autoreply, Caps, Identity, Language, Models, Operations, Reflection, Rewrite, Tools, Vision,
 )  # fmt: skip
 """Every kind's configuration model, told apart by its ``kind``: those of texts, then those of whole requests."""
 
 AnyPolicy = (
-    Wordlist | Regex | Pii
+    Wordlist | Regex | Pii | Python
     | Autoreply | Caps | Identity | Language | Models | Operations | Reflection | Rewrite | Tools | Vision
 )  # fmt: skip
+
+ANY_POLICY: Final[pydantic.TypeAdapter[AnyPolicy]] = pydantic.TypeAdapter(AnyPolicy)
+"""Reads one."""

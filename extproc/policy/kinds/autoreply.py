@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Final, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import BeforeValidator, Field
 
@@ -36,7 +36,12 @@ class Answer(Strict):
 class Autoreply(RequestPolicyBase):
     """Answers without a model, in the client's format and as a stream where it asked for one. The first that fits."""
 
-    actions: ClassVar[frozenset[Action]] = frozenset({Action.REPLY, Action.AUDIT})
+    allowed_actions = frozenset({Action.REPLY, Action.AUDIT})
+    tightens = False
+    example = """
+policies:
+  faq: {kind: autoreply, answers: [{text: [ping, "are you there?"], match: normalised, reply: I am here.}]}
+"""
     kind: Literal["autoreply"]
     action: Literal[Action.REPLY, Action.AUDIT] = Field(
         Action.REPLY, description="audit only records that there was an answer"

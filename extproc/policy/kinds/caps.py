@@ -34,6 +34,10 @@ class OutputTokens(Strict):
 class Caps(RequestPolicyBase):
     """Limits of one request. Only `max_output_tokens` can change a request; whatever is above another limit is refused."""
 
+    example = """
+policies:
+  caps: {kind: caps, max_output_tokens: {default: 1000, max: 4000, over: clamp}, max_prompt_tokens: 60000, max_choices: 1}
+"""
     kind: Literal["caps"]
     max_output_tokens: (
         Annotated[OutputTokens, BeforeValidator(lambda value: {"max": value} if isinstance(value, int) else value)]

@@ -18,6 +18,10 @@ Hosts = Annotated[list[Annotated[str, AfterValidator(hostname)]], BeforeValidato
 class Identity(RequestPolicyBase):
     """End users, addresses, origins. Users are compared without case, blanks around them and invisible characters."""
 
+    example = """
+policies:
+  who: {kind: identity, require_user: true, banned: [spammer-*], deny: [203.0.113.0/24]}
+"""
     kind: Literal["identity"]
     require_user: bool = Field(
         False, description="refuse requests without `user`, `safety_identifier` or `metadata.user_id`"

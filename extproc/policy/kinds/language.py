@@ -23,6 +23,10 @@ class Language(RequestPolicyBase):
     that are denied or not allowed. Digits, signs and letters of no script in particular are of none.
     """
 
+    example = """
+policies:
+  scripts: {kind: language, allow: [Latin, Greek], share: 0.2}
+"""
     kind: Literal["language"]
     allow: Scripts | None = Field(None, description="absent: all")
     deny: Scripts = Field([], description="scripts that are refused")

@@ -23,6 +23,10 @@ class Models(RequestPolicyBase):
     another case and in its dated versions: `gpt-4o` denies `GPT-4o-2024-08-06`. `deny` wins.
     """
 
+    example = """
+policies:
+  models: {kind: models, allow: ["gpt-4.1*", "claude-*"], deny: ["*-preview"]}
+"""
     kind: Literal["models"]
     allow: Names | None = Field(None, description="names and globs (`gpt-4.1*`); absent: all")
     deny: Names = Field([], description="names and globs")

@@ -16,6 +16,10 @@ Listed = Annotated[list[Operation], BeforeValidator(_listed)]
 class Operations(RequestPolicyBase):
     """Operations (`chat`, …) that may be used, whatever the path a client spells them with. `deny` wins."""
 
+    example = """
+policies:
+  only-chat: {kind: operations, allow: [chat, models]}
+"""
     kind: Literal["operations"]
     allow: Listed | None = Field(None, description="absent: all")
     deny: Listed = Field([], description="operations that are refused")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Annotated, ClassVar, Final, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import BeforeValidator, Field
 
@@ -27,7 +27,11 @@ class Reflection(RequestPolicyBase):
     The delimiters are taken out before the request goes on. A delimiter without its other half refuses the request.
     """
 
-    actions: ClassVar[frozenset[Action]] = frozenset({Action.AUDIT, Action.REDACT, Action.BLOCK})
+    allowed_actions = frozenset({Action.AUDIT, Action.REDACT, Action.BLOCK})
+    example = """
+policies:
+  prompt: {kind: reflection, delimiter: "||", action: block}
+"""
     kind: Literal["reflection"]
     action: Literal[Action.AUDIT, Action.REDACT, Action.BLOCK] = Field(
         Action.BLOCK, description="what becomes of an answer that says such a span: block, redact, or audit it"

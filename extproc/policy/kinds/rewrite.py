@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, JsonValue, model_validator
 
@@ -36,7 +36,12 @@ class System(Strict):
 class Rewrite(RequestPolicyBase):
     """Changes requests on their way. Policies listed after it see what it made."""
 
-    actions: ClassVar[frozenset[Action]] = frozenset({Action.REDACT, Action.AUDIT})
+    allowed_actions = frozenset({Action.REDACT, Action.AUDIT})
+    tightens = False
+    example = """
+policies:
+  house: {kind: rewrite, system: {prepend: "You answer for Acme."}, set: {temperature: 0.2}, models: {gpt-4: gpt-4.1-mini}}
+"""
     kind: Literal["rewrite"]
     action: Literal[Action.REDACT, Action.AUDIT] = Field(
         Action.REDACT, description="audit only records what would have been changed"

@@ -19,6 +19,10 @@ class Tools(RequestPolicyBase):
     hyphens and underscores. What cannot be read is refused.
     """
 
+    example = """
+policies:
+  tools: {kind: tools, allow: ["search_*", get_weather], types: [function]}
+"""
     kind: Literal["tools"]
     allow: Names | None = Field(None, description="names and globs, compared exactly; absent: all")
     deny: Names = Field([], description="names and globs, compared without case")

@@ -14,6 +14,10 @@ from extproc.policy.request import Request, Verdict
 class Vision(RequestPolicyBase):
     """Pictures, files, sound and films, in every API's form. What `allow` does not name is refused; by default all are."""
 
+    example = """
+policies:
+  media: {kind: vision, allow: [image], remote: deny}
+"""
     kind: Literal["vision"]
     allow: Annotated[list[Medium], BeforeValidator(_listed)] = Field([], description="what may be sent")
     remote: Literal["allow", "deny"] = Field(

@@ -49,9 +49,11 @@ def test_what_stands_before_the_start_is_context():
         ({"aaa": -2, "a": 1}, (2, 3)),
         ({"aaa": 0, "aa": 0, "a": 0}, (3, 3)),
         ({"aaa": -3}, (3, 3)),
+        ({"aaa": (1, 2)}, (1, 2)),
+        ({"aaa": 0, "aa": (1, 2)}, (2, 3)),
     ],
 )
-def test_a_validator_shortens_passes_over_or_skips(answers, wanted):
+def test_a_validator_shortens_passes_over_skips_or_takes_a_part(answers, wanted):
     rule = RegexRule("r", parse("a{1,3}"), "", answers.__getitem__)
     assert rule.find(Sample("aaa", closed=True), 0, 3) == wanted
 

@@ -47,6 +47,49 @@ def test_operations_are_given_as_soon_as_they_are_decided(rules, steps):
         assert window.held == fed - done
 
 
+def after_blank(candidate):
+    """The part of a candidate that begins after the first blank."""
+    return candidate.index(" ") + 1, len(candidate)
+
+
+def test_of_a_match_only_a_part_may_be_redacted():
+    """What stands before the part is given out, and what other rules find there is redacted by them."""
+    window = Window(scanner(regex("id .{3}", after_blank), RegexRule("r", parse("[id]"), "+")), Tally())
+    assert window.feed("an id 12") == [Op(3)]
+    assert window.feed("3.") == [Op(1, "+"), Op(1, "+"), Op(1), Op(3, "*"), Op(1)]
+    assert window.close() == []
+
+
+def test_a_part_waits_until_what_begins_before_it_is_decided():
+    """The candidate is decided, but the match of another rule that overlaps its part and begins earlier is not yet."""
+    text = "id a123bbb"
+    whole = scanner(regex(r"id \w{4}", lambda candidate: (4, 7)), RegexRule("r", parse(r"a\w{1,6}!"), "+"))
+    assert apply(edits(whole, whole.scan(text + "!"), len(text) + 1), text + "!") == "id +"
+    window = Window(whole, Tally())
+    assert window.feed(text) == [Op(3)]
+    assert window.feed("!") + window.close() == [Op(8, "+")]
+    window = Window(whole, Tally())
+    assert window.feed(text) == [Op(3)]
+    assert window.feed(".") + window.close() == [Op(1), Op(3, "*"), Op(4)]
+
+
+def test_two_parts_after_one_word_are_both_found_where_the_expression_spans_them():
+    whole = scanner(regex(r"id \d{3}", after_blank), regex(r"id \d{3} \d{3}", lambda candidate: (7, 10)))
+    assert apply(edits(whole, whole.scan("id 123 456"), 10), "id 123 456") == "id * *"
+    window = Window(whole, Tally())
+    ops = [op for char in "id 123 456" for op in window.feed(char)] + window.close()
+    assert apply(ops, "id 123 456") == "id * *"
+
+
+def test_a_part_that_blocks_ends_the_text_where_it_begins():
+    tally = Tally()
+    window = Window(scanner(regex("id .{3}", after_blank), action=Action.BLOCK), tally)
+    assert window.feed("an id ") == [Op(3)]
+    assert window.feed("123") + window.feed("4") == [Op(3)]
+    assert window.blocked is not None
+    assert tally.rows()[0]["count"] == 1
+
+
 def test_a_block_ends_the_text_where_its_match_begins():
     tally = Tally()
     window = Window(scanner(regex("bad"), action=Action.BLOCK), tally)
