@@ -244,6 +244,7 @@ class RouterExchange:
         self._decided = decided
         self._answer_policies = decided.answer
         self._received = event.body
+        self._judging.request_id, self._judging.caller = self.record.request_id, self._traits.caller()
         asked = self._judging.ask(self._armed.moderated, Phase.REQUEST, decided.texts)
         if self._judging.waits:
             self._state = State.JUDGED

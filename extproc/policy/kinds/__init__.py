@@ -11,6 +11,7 @@ from extproc.policy.kinds.caps import Caps
 from extproc.policy.kinds.identity import Identity
 from extproc.policy.kinds.language import Language
 from extproc.policy.kinds.models import Models
+from extproc.policy.kinds.moderation import Moderation
 from extproc.policy.kinds.operations import Operations
 from extproc.policy.kinds.pii import Pii
 from extproc.policy.kinds.python import Python
@@ -22,13 +23,13 @@ from extproc.policy.kinds.vision import Vision
 from extproc.policy.kinds.wordlist import Wordlist
 
 KINDS = (
-    Wordlist, Regex, Pii, Python,
+    Wordlist, Regex, Pii, Moderation, Python,
     Autoreply, Caps, Identity, Language, Models, Operations, Reflection, Rewrite, Tools, Vision,
 )  # fmt: skip
 """Every kind's configuration model, told apart by its ``kind``: those of texts, then those of whole requests."""
 
 AnyPolicy = (
-    Wordlist | Regex | Pii | Python
+    Wordlist | Regex | Pii | Moderation | Python
     | Autoreply | Caps | Identity | Language | Models | Operations | Reflection | Rewrite | Tools | Vision
 )  # fmt: skip
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -28,6 +28,7 @@ class Context:
     packs: Path | None = None
     redaction: str = "[{type}]"
     python: bool = False
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 def scopes(names: Sequence[str] | None) -> frozenset[Scope]:
