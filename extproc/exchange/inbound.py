@@ -109,7 +109,10 @@ def decide(format_: Format, armed: Armed, traits: Traits, raw: bytes, body: dict
             format=format_.name,
             now=time.time(),
         )
-        _take(done, requests.judge(armed.requests, request, tally))
+        try:
+            _take(done, requests.judge(armed.requests, request, tally))
+        except LimitExceeded as error:
+            raise Refused(413, "too_many_values", f"The request cannot be judged: {error}.") from None
     if done.outcome not in (Outcome.BLOCK, Outcome.REPLY):
         _redact(done, format_, armed, tally)
     done.unscanned = format_.unscanned(done.body)

@@ -261,7 +261,7 @@ class RouterExchange:
         group = self._group(decided.model)
         upstream_model = group.only.upstream_model(decided.model) if group.only else decided.model
         sent = decided.sent
-        if upstream_model != self.record.model or (self._asked and self._asked.model is not None):
+        if upstream_model != self._format.model(decided.body) or (self._asked and self._asked.model is not None):
             sent = set_member(sent, "model", dump(upstream_model))
         self._idle = group.idle_timeout
         self._state = State.SENT

@@ -8,16 +8,16 @@ from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_netw
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from extproc.policy.fields import at, members, plain
+from extproc.policy.fields import Member, at, plain
 
 _USER: Final = (("user",), ("safety_identifier",), ("metadata", "user_id"))
 _USERS: Final = frozenset({"user", "userid", "safetyidentifier", "enduser", "enduserid"})
 
 
-def users(body: dict[str, Any]) -> list[Any]:
-    """Every end user a body names, in whatever field and spelling."""
+def users(members: Iterable[Member]) -> list[Any]:
+    """Every end user that settings name, in whatever field and spelling."""
     found: list[tuple[str, Any]] = []
-    for member in members(body):
+    for member in members:
         found.append((member.name, member.value))
         if member.name == "metadata" and isinstance(member.value, dict):
             found += [(plain(key), value) for key, value in member.value.items()]

@@ -11,11 +11,13 @@ Sources: API references of OpenAI (chat, completions, responses, images), Anthro
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
+from extproc.errors import LimitExceeded
+from extproc.framing.jsonedit import EditPath
 from extproc.framing.jsontext import Path
 
 
@@ -63,9 +65,13 @@ MODELS: Final = LISTS | {"model", "modelid"}
 _CLOSED: Final = PROMPTS | {
     "system", "systeminstruction", "instructions", "tools", "functions", "responseformat", "responseschema",
     "responsejsonschema", "schema", "jsonschema", "properties", "metadata", "requestmetadata", "labels", "logitbias",
-    "prediction", "guidedjson", "variables",
+    "prediction", "guidedjson", "variables", "documents",
 }  # fmt: skip
 """What holds words or schemas of the caller's: names in there are not settings."""
+
+
+MAX_MEMBERS: Final = 10_000
+"""Settings of one request. Each costs some microseconds in every rule."""
 
 
 class Member(NamedTuple):
@@ -81,24 +87,35 @@ class Member(NamedTuple):
         return ".".join(step for step in self.path if isinstance(step, str) and step.isidentifier())[:100]
 
 
-def members(body: dict[str, Any]) -> Iterator[Member]:
-    """Every setting of a request, at any depth outside of the conversation and of schemas."""
+def members(body: dict[str, Any]) -> list[Member]:
+    """Every setting of a request, at any depth outside of the conversation and of schemas.
+
+    Raises:
+        LimitExceeded: there are more than anybody needs.
+    """
+    found: list[Member] = []
     stack: list[tuple[Path, Any]] = [((), body)]
     while stack:
         path, value = stack.pop()
         if isinstance(value, list):
-            stack += [((*path, at), each) for at, each in enumerate(value) if isinstance(each, (dict, list))]
+            inside = [(at, each) for at, each in enumerate(value) if isinstance(each, (dict, list))]
+            if len(stack) + len(inside) > MAX_MEMBERS:
+                raise LimitExceeded(f"it has more than {MAX_MEMBERS} settings")
+            stack += [((*path, at), each) for at, each in inside]
             continue
+        if len(found) + len(value) > MAX_MEMBERS:
+            raise LimitExceeded(f"it has more than {MAX_MEMBERS} settings")
         for key, child in value.items():
             name = plain(key)
-            yield Member((*path, key), name, child)
+            found.append(Member((*path, key), name, child))
             if isinstance(child, (dict, list)) and name not in _CLOSED:
                 stack.append(((*path, key), child))
+    return found
 
 
-def settings(body: dict[str, Any], names: frozenset[str]) -> list[Member]:
+def named(found: Iterable[Member], names: frozenset[str]) -> list[Member]:
     """Those of these plain names that are not null."""
-    return [member for member in members(body) if member.name in names and member.value is not None]
+    return [member for member in found if member.name in names and member.value is not None]
 
 
 def whole(value: Any) -> int | None:
@@ -168,6 +185,11 @@ def at(body: Any, path: Path) -> Any:
     for step in path:
         body = body.get(step) if isinstance(body, dict) else None
     return body
+
+
+def inside(path: EditPath, edits: Container[EditPath]) -> bool:
+    """Whether one of these edits already takes away or replaces what is around a path."""
+    return any(path[:end] in edits for end in range(1, len(path)))
 
 
 def added(body: dict[str, Any], path: Path, value: Any) -> tuple[Path, Any]:

@@ -15,10 +15,10 @@ from extproc.policy.fields import (
     TALKS,
     added,
     at,
-    members,
+    inside,
+    named,
     place,
     plain,
-    settings,
     whole,
 )
 from extproc.policy.parts import media, tools
@@ -55,7 +55,7 @@ def _token_ids(body: dict[str, Any]) -> int:
 
 def messages(request: Request) -> int:
     """Messages of the conversation; a text alone is one."""
-    talks = [member.value for member in members(request.body) if member.name in TALKS and member.value]
+    talks = [member.value for member in request.members if member.name in TALKS and member.value]
     return sum(len(talk) if isinstance(talk, list) else 1 for talk in talks)
 
 
@@ -66,12 +66,12 @@ def images(request: Request) -> int:
 
 def offered(request: Request) -> int:
     """Tools."""
-    return sum(1 for _ in tools(request.body))
+    return sum(1 for _ in tools(request.members))
 
 
 def choices(request: Request, most: int) -> Verdict | None:
     """Refuse more answers to one prompt than these."""
-    for member in settings(request.body, CHOICES):
+    for member in named(request.members, CHOICES):
         if not 1 <= (whole(member.value) or 0) <= most:
             return Verdict("choices", f"The field must be a whole number from 1 to {most}.", param=member.param)
     return None
@@ -85,10 +85,10 @@ def output(request: Request, default: int | None, most: int | None, *, clamp: bo
     """
     shape = SHAPES[request.format]
     edits: dict[EditPath, Any] = {}
-    for member in settings(request.body, OUTPUT | BUDGET) if most is not None else ():
+    for member in named(request.members, OUTPUT | BUDGET) if most is not None else ():
         least, bound = (1, most or 0) if member.name in OUTPUT else (0, (most or 1) - 1)
         value = whole(member.value)
-        if (value is not None and least <= value <= bound) or _inside(member.path, edits):
+        if (value is not None and least <= value <= bound) or inside(member.path, edits):
             continue
         if not clamp:
             return Verdict(LABEL, f"The field must be a whole number from {least} to {bound}.", param=member.param)
@@ -102,7 +102,3 @@ def output(request: Request, default: int | None, most: int | None, *, clamp: bo
         path, new = added(request.body, place(request.body, shape.output[0], shape), value)
         edits[path] = new
     return Verdict(LABEL, edits=edits) if edits else None
-
-
-def _inside(path: EditPath, edits: dict[EditPath, Any]) -> bool:
-    return any(path[:end] in edits for end in range(1, len(path)))

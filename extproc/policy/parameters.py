@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from extproc.framing.jsonedit import REMOVED, EditPath, edited
-from extproc.policy.fields import PROMPTS, Shape, added, at, members, place, plain
+from extproc.policy.fields import MODELS, PROMPTS, Shape, added, at, inside, named, place, plain
+from extproc.policy.request import Request
 
 _KEPT: Final = PROMPTS | {"model", "stream", "system", "systeminstruction", "instructions"}
 
@@ -20,6 +21,15 @@ def parameter(name: str) -> str:
     if not all(name.split(".")) or plain(name.split(".")[0]) in _KEPT:
         raise ValueError(f"'{name}' is not a parameter that can be changed here")
     return name
+
+
+def models_edits(request: Request, model: str, edits: Mapping[EditPath, Any]) -> dict[EditPath, Any]:
+    """Edits beside others that make this the one model a body names: what names another could overrule it."""
+    found: dict[EditPath, Any] = {}
+    for member in named(request.members, MODELS):
+        if member.path not in edits and not inside(member.path, edits) and not inside(member.path, found):
+            found[member.path] = model if member.path == ("model",) else REMOVED
+    return found
 
 
 class Parameters:
@@ -39,11 +49,12 @@ class Parameters:
         if inside or len(self._set) < len(values) or self._removed & self._set.keys():
             raise ValueError("`set` and `remove` name a parameter twice, or one inside another")
 
-    def edits(self, body: dict[str, Any], shape: Shape) -> dict[EditPath, Any]:
-        """What is to be changed in this body."""
+    def edits(self, request: Request, shape: Shape) -> dict[EditPath, Any]:
+        """What is to be changed in this request."""
+        body = request.body
         edits: dict[EditPath, Any] = {}
         places = {name: place(body, path, shape) for name, (path, _) in self._set.items()}
-        for member in members(body) if self._removed or self._set else ():
+        for member in request.members if self._removed or self._set else ():
             name = _plain(member.path)
             if name in self._removed or places.get(name, member.path) != member.path:
                 edits[member.path] = REMOVED

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final, Literal, NamedTuple
 
-from extproc.policy.fields import CHOICE, PROMPTS, SERVICES, TOOLS, members, plain
+from extproc.errors import LimitExceeded
+from extproc.policy.fields import CHOICE, PROMPTS, SERVICES, TOOLS, Member, named, plain
 
 Medium = Literal["image", "file", "audio", "video"]
 
@@ -43,6 +44,12 @@ _CLOSED: Final = TOOLS | {
 }
 
 
+MAX_NODES: Final = 200_000
+"""Values of one request that are looked at for media."""
+
+_Held = tuple[Any, str, bool]  # a value, the plain name it stands under, and whether it belongs to the conversation
+
+
 class Media(NamedTuple):
     """A picture, file, sound or film of a request; ``remote``: it is not in the request but somewhere else."""
 
@@ -51,18 +58,34 @@ class Media(NamedTuple):
 
 
 def media(body: dict[str, Any]) -> Iterator[Media]:
-    """All of them."""
-    stack: list[tuple[Any, bool]] = [(body, False)]  # a value, and whether it belongs to the conversation
+    """All of them.
+
+    Raises:
+        LimitExceeded: there is more to look at than anybody needs.
+    """
+    stack: list[_Held] = [(body, "", False)]
+    seen = 0
     while stack:
-        value, said = stack.pop()
+        value, name, said = stack.pop()
+        inside = [each for each in value if isinstance(each, (dict, list, str))]
+        seen += 1 + len(inside)
+        if seen > MAX_NODES:
+            raise LimitExceeded(f"it has more than {MAX_NODES} values")
         if isinstance(value, list):
-            stack += [(each, said) for each in value]
-        elif isinstance(value, dict):
+            stack += [(each, name, said) for each in inside if not isinstance(each, str)]
+            for each in inside:
+                yield from _data_url(name, each)
+        else:
             rest = {key: child for key, child in value.items() if plain(key) not in _CLOSED or said}
             yield from _part(rest, said, stack)
 
 
-def _part(part: dict[str, Any], said: bool, stack: list[tuple[Any, bool]]) -> Iterator[Media]:
+def _data_url(name: str, text: Any) -> Iterator[Media]:
+    if isinstance(text, str) and name not in _WORDS and (found := _DATA.match(text)):
+        yield Media(_by_type(found[1], "file"), remote=False)
+
+
+def _part(part: dict[str, Any], said: bool, stack: list[_Held]) -> Iterator[Media]:
     kind = _MEDIA.get(plain(part.get("type"))) if said else None
     arguments = "tooluse" in plain(part.get("type"))
     seen = False
@@ -74,11 +97,10 @@ def _part(part: dict[str, Any], said: bool, stack: list[tuple[Any, bool]]) -> It
         if medium and (said or not _options(child)):
             seen = True
             yield from (_one(medium, name, each, part) for each in (child if isinstance(child, list) else [child]))
-        elif isinstance(child, str) and name not in _WORDS and (found := _DATA.match(child)):
-            seen = True
-            yield Media(_by_type(found[1], "file"), remote=False)
+        elif isinstance(child, str):
+            yield from _data_url(name, child)
         elif isinstance(child, (dict, list)) and not (kind and name == "source"):
-            stack.append((child, said or name in _SAID))
+            stack.append((child, name, said or name in _SAID))
     if kind and not seen:
         yield Media(kind, _remote("source", part.get("source") or part))
 
@@ -127,9 +149,9 @@ class Tool:
     name: str | None
 
 
-def tools(body: dict[str, Any]) -> Iterator[Tool]:
+def tools(members: Iterable[Member]) -> Iterator[Tool]:
     """All of them, wherever a format lists them."""
-    for member in members(body):
+    for member in members:
         if member.value is None or member.value == []:
             continue
         if member.name in TOOLS and member.value != {}:
@@ -188,9 +210,9 @@ def plain_type(name: str) -> str:
     return name.casefold().replace("_", "").replace("-", "")
 
 
-def forced(body: dict[str, Any]) -> bool:
+def forced(members: Iterable[Member]) -> bool:
     """Whether a request makes the model use a tool. What is not known to leave it free does."""
-    return any(not _free(each.value) for each in members(body) if each.name in CHOICE and each.value is not None)
+    return any(not _free(each.value) for each in named(members, CHOICE))
 
 
 def _free(choice: Any) -> bool:
@@ -209,9 +231,9 @@ def _free(choice: Any) -> bool:
 _FREE: Final = frozenset({"auto", "none", "validated", "mode_unspecified"})
 
 
-def sizes(body: dict[str, Any]) -> Iterator[Any]:
+def sizes(members: Iterable[Member]) -> Iterator[Any]:
     """The sizes of pictures a request asks for, those of tools that draw included."""
-    for member in members(body):
+    for member in members:
         if member.name in _SIZES and member.value is not None:
             yield member.value
         elif member.name in TOOLS and isinstance(member.value, list):

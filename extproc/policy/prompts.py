@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import time
 import unicodedata
 from typing import Any, Final
 
 from extproc.framing.jsonedit import INSERT_FIRST, INSERT_LAST, REMOVED, EditPath, Insert
 from extproc.policy.fields import PROMPTS, Shape, at, place, plain
+from extproc.policy.request import Request
 
 _OPERATOR: Final = frozenset({"system", "developer"})
 _TEXT: Final = ("text", "content", "parts")
@@ -124,6 +126,8 @@ def normalised(text: str) -> str:
     )
 
 
-def filled(template: str, **values: str) -> str:
-    """A template with ``{model}``, ``{operation}`` and ``{date}`` filled in; all other braces stay."""
+def filled(template: str, request: Request, model: str) -> str:
+    """A template with ``{model}``, ``{operation}`` and ``{date}`` (UTC) filled in; all other braces stay."""
+    date = time.strftime("%Y-%m-%d", time.gmtime(request.now))
+    values = {"model": model, "operation": request.operation, "date": date}
     return _TAG.sub(lambda tag: values[tag[1]], template)

@@ -17,7 +17,7 @@ from extproc.errors import ConfigError
 from extproc.framing.jsonedit import Edits
 from extproc.plugin import Audit, Block, Caller, Patch, Redact, Reply, Text
 from extproc.policy.fields import SHAPES
-from extproc.policy.parameters import Parameters
+from extproc.policy.parameters import Parameters, models_edits
 from extproc.policy.prompts import system_edits
 from extproc.policy.request import Request, Verdict
 
@@ -135,10 +135,10 @@ def _edits(patch: Patch, request: Request) -> Edits:
     shape = SHAPES[request.format]
     values = {name: value for name, value in patch.parameters.items() if value is not None}
     removed = [name for name, value in patch.parameters.items() if value is None]
-    edits = Parameters(values, removed).edits(request.body, shape)
+    edits = Parameters(values, removed).edits(request, shape)
     if patch.system and shape.system:
         edits |= system_edits(request.body, shape, before=patch.system, after="", instead="")
-    return edits
+    return edits | models_edits(request, patch.model, edits) if patch.model else edits
 
 
 def has(code: object, method: str) -> bool:

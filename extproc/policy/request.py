@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from extproc.framing.jsonedit import Edits
+from extproc.policy.fields import Member, members
 
 if TYPE_CHECKING:
     from extproc.formats.base import Span
@@ -47,13 +48,29 @@ class Request:
     format: str = "openai-chat"
     now: float = 0.0
     _spans: Sequence[Span] | None = field(default=None, init=False, repr=False)
+    _members: list[Member] | None = field(default=None, init=False, repr=False)
 
     @property
     def spans(self) -> Sequence[Span]:
-        """Every text of the body; found when first asked for."""
+        """Every text of the body; found when first asked for.
+
+        Raises:
+            LimitExceeded: there are too many.
+        """
         if self._spans is None:
             self._spans = self.texts(self.body)
         return self._spans
+
+    @property
+    def members(self) -> list[Member]:
+        """Every setting of the body; found when first asked for.
+
+        Raises:
+            LimitExceeded: there are too many.
+        """
+        if self._members is None:
+            self._members = members(self.body)
+        return self._members
 
     def changed(self, body: dict[str, Any], model: str) -> Request:
         """The same request with another body and model."""
@@ -93,7 +110,7 @@ class Verdict:
 
 
 class RequestRule(Protocol):
-    """Judges requests. Pure; raising counts as the policy's ``on_error``."""
+    """Judges requests. Pure; raising counts as the policy's ``on_error``, but for ``LimitExceeded``, which ends them all."""
 
     def judge(self, request: Request) -> Verdict | None:
         """The verdict, or None where there is nothing to say."""

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+from extproc.errors import LimitExceeded
 from extproc.framing.jsonedit import Edits, edit, edited
 from extproc.policy.api import OnError, Outcome, Phase, Policy, Scope, Tally
 from extproc.policy.request import Request, Verdict
@@ -44,7 +45,11 @@ class RequestDecision:
 
 
 def judge(policies: Iterable[Policy], request: Request, tally: Tally) -> RequestDecision:
-    """Run the request rules of these policies, in order."""
+    """Run the request rules of these policies, in order.
+
+    Raises:
+        LimitExceeded: the request has more than can be judged in time; it must not go on, whatever ``on_error`` says.
+    """
     decision = RequestDecision(request.body, request.model)
     original = request
     for policy in policies:
@@ -63,6 +68,8 @@ def _run(policy: Policy, request: Request, decision: RequestDecision, tally: Tal
         changed = request
         if policy.enforced and (verdict.edits or verdict.model):
             changed = request.changed(edited(request.body, verdict.edits), verdict.model or request.model)
+    except LimitExceeded:
+        raise
     except Exception:  # a rule that fails must not pass for "nothing to say"
         return _failed(policy, request, decision, tally)
     outcome = _outcome(verdict)

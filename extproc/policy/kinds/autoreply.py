@@ -14,8 +14,8 @@ from extproc.policy.prompts import last_user, normalised, whole_prompt
 from extproc.policy.request import Request, Verdict
 from extproc.policy.rules import compile_re2
 
-_LONGEST: Final = 10_000
-"""Characters of a text beyond which it is not normalised: no canned answer is for such."""
+_AS_LONG: Final = 10
+"""How many times longer than the longest text one may be that differs only in blanks and punctuation."""
 
 
 class Answer(Strict):
@@ -72,9 +72,10 @@ class _Texts:
             compile_re2("|".join(f"(?:{each})" for each in answer.text)) if answer.match == "pattern" else None
         )
         self._loose = answer.match == "normalised"
+        self._longest = _AS_LONG * max(map(len, answer.text))
         self._texts = frozenset(map(normalised, answer.text) if self._loose else answer.text)
 
     def fit(self, said: str) -> bool:
         if self._pattern:
             return self._pattern.search(said) is not None
-        return (normalised(said) if self._loose and len(said) <= _LONGEST else said) in self._texts
+        return (normalised(said) if self._loose and len(said) <= self._longest else said) in self._texts

@@ -69,7 +69,7 @@ policies:
                 return Verdict(field.removeprefix("max_"), why, param=param)
         if self.max_choices and (refused := limits.choices(request, self.max_choices)):
             return refused
-        if self.sizes is not None and any(size not in self.sizes for size in sizes(request.body)):
+        if self.sizes is not None and any(size not in self.sizes for size in sizes(request.members)):
             return Verdict("size", f"The size must be one of: {', '.join(self.sizes)}.", param="size")
         most = self.max_output_tokens
         return limits.output(request, most.default, most.max, clamp=most.over == "clamp") if most else None

@@ -59,7 +59,7 @@ class _Rule:
             host(request.headers.get(name, "")) in self._origins for name in ("origin", "referer")
         ):
             return Verdict("origin", "Requests from this origin are not accepted.")
-        named = users(request.body) if self._banned else []
+        named = users(request.members) if self._banned else []
         if not all(isinstance(user, (str, int)) for user in named):
             return Verdict("unreadable", "The request names its end user in a way that is not accepted.", param="user")
         if any(person(user) in self._banned for user in named):

@@ -7,7 +7,6 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from extproc.policy.api import Scope
 from extproc.policy.kinds.base import Context, RequestPolicyBase, ScopeName, _listed, needs_one, scopes
 from extproc.policy.pattern import PatternError
 from extproc.policy.request import Request, Verdict
@@ -62,7 +61,8 @@ class _Rule:
 
     def judge(self, request: Request) -> Verdict | None:
         """See ``RequestRule``."""
-        texts = [Counter(span.text) for span in request.spans if Scope(span.scope) in self._scopes]
+        said = [span.text for span in request.spans if span.scope in self._scopes]
+        texts = [Counter(text) for text in said] if any(self._wrong.search(text) for text in said) else []
         letters = {char for char in set().union(*texts) if self._letter.match(char)}
         wrong = {char for char in letters if self._wrong.match(char)}
         found = [(sum(n for c, n in text.items() if c in letters), sum(n for c, n in text.items() if c in wrong))

@@ -7,7 +7,7 @@ from typing import Any, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
-from extproc.policy.fields import LISTS, MODELS, TOOLS, members, plain
+from extproc.policy.fields import LISTS, MODELS, TOOLS, plain
 from extproc.policy.globs import Globs
 from extproc.policy.kinds.base import Context, Names, RequestPolicyBase, needs_one
 from extproc.policy.request import Request, Verdict
@@ -68,7 +68,7 @@ class _Rule:
 def _named(request: Request) -> list[Any]:
     """Every model of a request; strings, unless a request says it in some odd way."""
     found: list[Any] = [request.model] if request.model else []
-    for member in members(request.body):
+    for member in request.members:
         if member.name in MODELS and member.value is not None:
             found += member.value if isinstance(member.value, list) and member.name in LISTS else [member.value]
         elif member.name in TOOLS and isinstance(member.value, list):

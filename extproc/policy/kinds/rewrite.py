@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, JsonValue, model_validator
@@ -13,7 +12,7 @@ from extproc.policy.api import Action
 from extproc.policy.fields import SHAPES, Shape
 from extproc.policy.globs import Globs
 from extproc.policy.kinds.base import Context, RequestPolicyBase, _listed, needs_one
-from extproc.policy.parameters import Parameters, parameter
+from extproc.policy.parameters import Parameters, models_edits, parameter
 from extproc.policy.prompts import filled, system_edits
 from extproc.policy.request import Request, Verdict
 
@@ -55,7 +54,7 @@ policies:
         [], description="parameters that are taken out, in every spelling"
     )
     models: dict[str, str] = Field(
-        {}, description="names and globs of models, and what is asked for instead; first match"
+        {}, description="names and globs of models, and what is asked for instead; first match; fallbacks are taken out"
     )
 
     @model_validator(mode="after")
@@ -79,16 +78,14 @@ class _Rule:
         """See ``RequestRule``."""
         model = next((model for names, model in self._models if request.model in names), request.model)
         shape = SHAPES[request.format]
-        edits = self._prompt(request, model, shape) | self._parameters.edits(request.body, shape)
+        edits = self._prompt(request, model, shape) | self._parameters.edits(request, shape)
         other = model if model != request.model else ""
+        edits |= models_edits(request, other, edits) if other else {}
         return Verdict("rewritten", edits=edits, model=other) if edits or other else None
 
     def _prompt(self, request: Request, model: str, shape: Shape) -> dict[EditPath, Any]:
         if not self._system or not shape.system:
             return {}
-        date = time.strftime("%Y-%m-%d", time.gmtime(request.now))
-        before, after, instead = (
-            filled(text, model=model, operation=request.operation, date=date)
-            for text in (self._system.prepend, self._system.append, self._system.replace)
-        )
+        texts = (self._system.prepend, self._system.append, self._system.replace)
+        before, after, instead = (filled(text, request, model) for text in texts)
         return system_edits(request.body, shape, before=before, after=after, instead=instead)

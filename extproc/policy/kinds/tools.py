@@ -51,11 +51,11 @@ class _Rule:
 
     def judge(self, request: Request) -> Verdict | None:
         """See ``RequestRule``."""
-        for tool in tools(request.body):
+        for tool in tools(request.members):
             label = self._label(tool)
             if label:
                 return Verdict(label, _WHY[label], param="tools")
-        if self._config.forbid_required and forced(request.body):
+        if self._config.forbid_required and forced(request.members):
             return Verdict("required", "The request may not make the model use a tool.", param="tool_choice")
         return None
 

@@ -6,7 +6,8 @@ import pkgutil
 import pytest
 
 from extproc import formats
-from extproc.policy.fields import SHAPES, added, at, members, place, plain, settings, whole
+from extproc.errors import LimitExceeded
+from extproc.policy.fields import MAX_MEMBERS, SHAPES, added, at, members, named, place, plain, whole
 
 
 def test_every_format_we_have_has_a_shape():
@@ -35,7 +36,7 @@ def test_what_is_no_spelling():
 
 def test_members_of_the_settings_with_their_paths():
     body = {"a": {"b": [{"n": 1}]}, "messages": [{"n": 2}], "n": None, "schema": {"n": 3}, "N": 4}
-    assert {(each.path, each.value) for each in settings(body, frozenset({"n"}))} == {
+    assert {(each.path, each.value) for each in named(members(body), frozenset({"n"}))} == {
         (("a", "b", 0, "n"), 1),
         (("N",), 4),
     }
@@ -46,9 +47,27 @@ def test_members_of_the_settings_with_their_paths():
 
 def test_deep_bodies_cost_little():
     body = value = {}
-    for _ in range(10_000):
+    for _ in range(5_000):
         value["a"] = value = {}
-    assert sum(1 for _ in members(body)) == 10_000
+    assert len(members(body)) == 5_000
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {f"a{at}": 1 for at in range(MAX_MEMBERS + 1)},
+        {"a": [{"b": 1}] * (MAX_MEMBERS + 1)},
+        {"a": [[]] * (MAX_MEMBERS + 1)},
+        {"a": [[{"b": 1}] * 200] * 60},
+    ],
+)
+def test_there_is_a_bound(body):
+    with pytest.raises(LimitExceeded):
+        members(body)
+
+
+def test_what_is_no_setting_has_none():
+    assert len(members({"a": [1] * 50_000, "messages": [{"b": 1}] * 50_000})) == 2
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import itertools
 
 import pytest
 
+from extproc.errors import LimitExceeded
 from extproc.formats.base import Span
 from extproc.framing.jsontext import parse
 from extproc.policy.api import Action, Mode, OnError, Outcome, Phase, Policy, Scope, Tally
@@ -99,6 +100,12 @@ def test_failing_blocks_unless_it_is_told_otherwise(verdict):
     assert decision.outcome is Outcome.AUDIT
 
 
+def test_too_much_to_judge_ends_it_whatever_on_error_says():
+    for changes in ({}, {"on_error": OnError.ALLOW}, {"mode": Mode.AUDIT}):
+        with pytest.raises(LimitExceeded):
+            judged(policy(LimitExceeded("x"), **changes))
+
+
 def test_rules_for_the_answer_become_policies_of_this_exchange():
     verdict = Verdict("kept", edits={("n",): 5}, rules=(RULE,), action=Action.REDACT)
     decision, _ = judged(policy(verdict))
@@ -125,3 +132,5 @@ def test_spans_are_found_once_and_again_for_a_changed_body():
     assert other.spans
     assert calls == [{"a": "x"}, {"a": "y"}]
     assert Request("chat", "m", {}).spans == ()
+    assert request.members is request.members
+    assert [each.value for each in other.members] == ["y"]

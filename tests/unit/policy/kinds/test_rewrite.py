@@ -134,6 +134,21 @@ def test_models():
     config = {"models": {"gpt-4o": "exact", "gpt-*": "small"}}
     for name, wanted in (("gpt-4o", "exact"), ("gpt-4", "small"), ("o3", "o3"), ("GPT-4", "GPT-4")):
         decision, _ = ask({"kind": "rewrite", **config}, {"model": name})
-        assert decision.model == wanted
-        assert decision.edits == []
+        assert (decision.model, decision.body) == (wanted, {"model": wanted})
         assert decision.outcome is (Outcome.ALLOW if wanted == name else Outcome.REDACT)
+
+
+def test_nothing_in_the_body_overrules_a_replaced_model():
+    body = {
+        "model": "gpt-4",
+        "Model": "big",
+        "models": ["big"],
+        "fallbacks": [{"model": "big"}],
+        "extra_body": {"model": "big"},
+    }
+    assert rewritten({"models": {"gpt-*": "small"}}, body) == {"model": "small", "extra_body": {}}
+    assert rewritten({"models": {"gpt-*": "small"}, "set": {"extra_body": {"x": 1}}}, body) == {
+        "model": "small",
+        "extra_body": {"x": 1},
+    }
+    assert rewritten({"models": {"gpt-*": "small"}}, {"x": 1}, model="gpt-4") == {"x": 1}

@@ -2,6 +2,8 @@
 
 import pytest
 
+from extproc.errors import LimitExceeded
+from extproc.policy.parts import MAX_NODES
 from tests.unit.policy.kinds.support import refused, said
 
 DATA = "data:image/png;base64,AAAA"
@@ -95,7 +97,14 @@ def test_what_only_speaks_of_pictures_is_none(body):
     assert refused({"kind": "vision", "remote": "deny"}, body) is None
 
 
+def test_there_is_a_bound():
+    with pytest.raises(LimitExceeded):
+        refused({"kind": "vision"}, {"x": [[]] * (MAX_NODES + 1)})
+    assert refused({"kind": "vision"}, {"input": [1] * (MAX_NODES + 1)}) is None
+
+
 def test_pictures_to_be_changed_count():
+    assert refused({"kind": "vision"}, {"prompt": "x", "other": ["x", DATA]}) == "image"
     assert refused({"kind": "vision"}, {"prompt": "x", "image": DATA}) == "image"
     assert refused({"kind": "vision"}, {"prompt": "x", "image": {"url": URL}}) == "image"
     assert refused({"kind": "vision"}, {"messages": [{"content": "x", "images": ["AAAA"]}]}) == "image"
