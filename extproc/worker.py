@@ -22,6 +22,7 @@ from extproc.control import Channel
 from extproc.envoy.process import die_with_parent
 from extproc.errors import ConfigError, StartupError
 from extproc.gateway import transport_for
+from extproc.judges import Judges
 from extproc.loop import run
 from extproc.metrics import Counters
 from extproc.runtime import Runtime, compile_runtime
@@ -48,6 +49,7 @@ class Worker:
         self._transport: Transport | None = None
         self._listeners: list[int] = []
         self._stall = 2.0
+        self._judges = Judges()
 
     async def main(self) -> int:
         """Serve until told to stop; returns the exit status."""
@@ -58,7 +60,7 @@ class Worker:
             runtime = self._runtime = _compiled(first)
             log = self._log = Log(first["log"])
             log.quiet = first["quiet"]
-            service = self._service = Service(self._current, log, self._counters)
+            service = self._service = Service(self._current, log, self._counters, self._judges)
             _settle()
             self._listeners = first["listeners"]
             if first["number"] is not None:
@@ -76,6 +78,7 @@ class Worker:
                 await self._transport.stop(grace)
             beat.cancel()
             tick.cancel()
+        await self._judges.aclose()
         faulthandler.cancel_dump_traceback_later()
         self._report(service)
         self._channel.close()
@@ -132,6 +135,7 @@ class Worker:
             self._channel.send(prepared=generation)
         else:
             self._runtime, self._next = self._next, None
+            await self._judges.retain([each.moderation for each in self._runtime.attached.policies.values()])
             _settle()
             self._channel.send(reloaded=generation)
 

@@ -72,6 +72,7 @@ class Processor(Strict):
     max_event: Size = Field(1 << 20, description="largest single event of a stream")
     max_held: Size = Field(4 << 20, description="most bytes held back for one answer")
     max_in_flight: Size = Field(128 << 20, description="most bytes that all answers of a worker hold; beyond it 503")
+    python: bool = Field(False, description="whether policies may be Python code (kind `python`)")
     keep_alive: Duration = Field(
         15.0, description="after so long without a byte, a comment goes out while text is held back"
     )

@@ -73,7 +73,8 @@ class Decided:
 
     ``sent`` is its JSON text as it goes on (``raw`` itself where nothing changed) and ``body`` its value, ``model`` the
     name it goes on under. ``policy`` blocked or replied, with ``why`` and ``reply``. ``answer`` are policies for the
-    answer alone. ``texts`` are what services are to judge, where ``wants_texts`` was said.
+    answer alone. ``texts`` are what services are to judge; ``unscanned`` the
+    kinds of content that no text rule can read.
     """
 
     raw: bytes
@@ -87,6 +88,7 @@ class Decided:
     reply: str = ""
     answer: tuple[Policy, ...] = ()
     texts: list[Said] = field(default_factory=list)
+    unscanned: list[str] = field(default_factory=list)
 
 
 def decide(format_: Format, armed: Armed, traits: Traits, raw: bytes, body: dict[str, Any], tally: Tally) -> Decided:
@@ -110,6 +112,7 @@ def decide(format_: Format, armed: Armed, traits: Traits, raw: bytes, body: dict
         _take(done, requests.judge(armed.requests, request, tally))
     if done.outcome not in (Outcome.BLOCK, Outcome.REPLY):
         _redact(done, format_, armed, tally)
+    done.unscanned = format_.unscanned(done.body)
     return done
 
 

@@ -8,10 +8,11 @@ fails counts as its policy's ``on_error`` says: refused as undecided, or allowed
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from extproc.errors import Refused
+from extproc.plugin import Caller
 from extproc.policy.api import Action, OnError, Outcome, Phase, Policy, Scope, Tally
 
 FAILED: Final = "failed"
@@ -23,22 +24,29 @@ Said = tuple[Scope, str]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Question:
-    """Texts for a policy's service. ``waits``: the request does not go on without the answer."""
+    """Texts for a policy's service. ``waits``: the request does not go on without the answer.
+
+    ``caller``: whose texts they are, for policies of the operator's own; services are told ``phase`` and ``request_id``.
+    """
 
     policy: Policy
     texts: tuple[Said, ...]
+    phase: Phase = Phase.REQUEST
     waits: bool = False
+    request_id: str = ""
+    caller: Caller = field(default_factory=Caller)
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
     """A service's answer. ``labels``: the categories it found; ``spans`` by text: (start, end, label) to be redacted.
 
-    ``failed``: there is no answer.
+    ``watches``: it only wants that recorded. ``failed``: there is no answer.
     """
 
     labels: tuple[str, ...] = ()
     spans: tuple[tuple[tuple[int, int, str], ...], ...] = ()
+    watches: bool = False
     failed: bool = False
 
 
@@ -50,6 +58,8 @@ class Judging:
     """
 
     tally: Tally
+    request_id: str = ""
+    caller: Caller = field(default_factory=Caller)
     asked: list[Question] = field(default_factory=list)
     _open: set[Question] = field(default_factory=set)
     _news: list[tuple[Question, Found]] = field(default_factory=list)
@@ -66,7 +76,8 @@ class Judging:
             chosen = tuple((scope, text) for scope, text in texts if scope in policy.scopes and text.strip())
             if chosen:
                 waits = phase is Phase.REQUEST and service.wait == "before" and policy.enforced
-                question = Question(policy, chosen, waits)
+                caller = replace(self.caller, phase=phase)
+                question = Question(policy, chosen, phase, waits, self.request_id, caller)
                 found.append(question)
                 self._open.add(question)
         self.asked += found
@@ -112,6 +123,6 @@ class Judging:
                 self.refused = Refused(503, "undecided", "The request could not be judged; try again.", "api_error")
             return
         for label in answer.labels:
-            self.tally.add(policy, label)
-        if answer.labels and policy.enforced and policy.action is Action.BLOCK:
+            self.tally.add(policy, label, outcome=Outcome.AUDIT if answer.watches else None)
+        if answer.labels and policy.enforced and not answer.watches and policy.action is Action.BLOCK:
             self.blocked = self.blocked or policy

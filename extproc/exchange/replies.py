@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from extproc import events
 from extproc.errors import Refused
-from extproc.policy.api import Policy, Style
+from extproc.policy.api import Policy, Style, Tally
 from extproc.runtime import Runtime
 from extproc.telemetry import Record
+
+VERDICTS: Final = "llm.extproc.verdicts"
+"""Dynamic metadata: what policies came to."""
 
 _JSON: Final = "application/json"
 _EVENTS: Final = "text/event-stream; charset=utf-8"
@@ -28,9 +32,10 @@ class Replies:
     of the processor so far.
     """
 
-    __slots__ = ("_format", "_record", "_runtime", "armed")
+    __slots__ = ("_format", "_record", "_runtime", "_tally", "armed")
 
-    def __init__(self, runtime: Runtime, record: Record) -> None:
+    def __init__(self, runtime: Runtime, record: Record, tally: Tally) -> None:
+        self._tally = tally
         self._runtime = runtime
         self._format = runtime.format
         self._record = record
@@ -39,12 +44,15 @@ class Replies:
     def headers(self, busy: float) -> events.Pairs:
         """The headers every answer carries."""
         record = self._record
-        headers = (
+        headers: events.Pairs = (
             ("x-llm-request-id", record.request_id),
             ("x-llm-policies", self.armed),
             ("x-llm-generation", str(self._runtime.generation)),
             ("x-llm-overhead-ms", f"{busy * 1000:.2f}"),
         )
+        if record.verdict:
+            state = (record.verdict, NOT_SCANNABLE) if record.unscanned else (record.verdict,)
+            headers += (("x-llm-verdict", ", ".join(state)),)
         if not record.backend:
             return headers
         return (*headers, ("x-llm-backend", record.backend), ("x-llm-attempts", str(record.attempts)))
@@ -56,7 +64,24 @@ class Replies:
         self._record.status = status
         self._record.end = self._record.end or "complete"
         headers = (("content-type", media), *self.headers(busy), *extra)
-        return events.Respond(status, headers, body, f"llm_{code}")
+        return events.Respond(status, headers, body, f"llm_{code}", self.verdicts())
+
+    def verdicts(self) -> Mapping[str, Mapping[str, Any]] | None:
+        """What policies came to, as dynamic metadata: for access logs, and for the filters of a mesh."""
+        record = self._record
+        if not record.verdict:
+            return None
+        counts: dict[str, int] = {}
+        for (policy, _, outcome), count in self._tally.counts.items():
+            counts[f"{policy}:{outcome}"] = counts.get(f"{policy}:{outcome}", 0) + count
+        found: dict[str, Any] = {"request": record.verdict, "outcome": self._tally.strongest().value}
+        if counts:
+            found["policies"] = counts
+        if record.end == "blocked":
+            found["blocked_by"] = record.error
+        if record.unscanned:
+            found["unscanned"] = ",".join(record.unscanned)
+        return {VERDICTS: found}
 
     def refuse(self, refused: Refused, busy: float) -> events.Respond:
         """An error."""
@@ -94,6 +119,9 @@ class Replies:
         said = say(text, record.model, record.request_id, created, refuses=refuses)
         return self.say(200, said, code, busy, media=_EVENTS if record.stream else _JSON)
 
+
+NOT_SCANNABLE: Final = "not-scannable"
+"""Said of a request that has content which no text rule can read."""
 
 _SUBJECTS: Final = {
     "request": "The request was refused",

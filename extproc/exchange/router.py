@@ -39,6 +39,9 @@ ATTEMPT: Final = "upstream.request_attempt_count"
 UPSTREAM: Final = "llm.extproc.upstream"
 """Dynamic metadata the upstream filter writes: ``backend``, ``attempts``."""
 
+USAGE: Final = "llm.extproc.usage"
+"""Dynamic metadata: tokens by kind."""
+
 _KEEP_ALIVE: Final = b": keep-alive\n\n"
 
 
@@ -87,7 +90,7 @@ class RouterExchange:
         self._counted = 0
         self.record = Record(generation=runtime.generation)
         self._armed = runtime.attached.usual
-        self._replies = Replies(runtime, self.record)
+        self._replies = Replies(runtime, self.record, self._tally)
 
     def __repr__(self) -> str:
         return f"<RouterExchange {self.record.request_id or '-'} {self._state.name}>"
@@ -232,6 +235,8 @@ class RouterExchange:
         self.record.stream = self._format.streamed(body)
         self._choose_policies(model)
         decided = inbound.decide(self._format, self._armed, self._traits, raw, body, self._tally)
+        self.record.unscanned = decided.unscanned
+        self.record.verdict = max(decided.outcome, self._tally.strongest(), key=list(Outcome).index).value
         if decided.outcome is Outcome.BLOCK and decided.policy:
             return self._blocked(decided.policy, "request", decided.why)
         if decided.outcome is Outcome.REPLY:
@@ -239,6 +244,7 @@ class RouterExchange:
         self._decided = decided
         self._answer_policies = decided.answer
         self._received = event.body
+        self._judging.request_id, self._judging.caller = self.record.request_id, self._traits.caller()
         asked = self._judging.ask(self._armed.moderated, Phase.REQUEST, decided.texts)
         if self._judging.waits:
             self._state = State.JUDGED
@@ -393,8 +399,10 @@ class RouterExchange:
             self.record.error = verdict.refused.code
 
     def _closing_metadata(self, verdict: Verdict) -> Mapping[str, Mapping[str, Any]] | None:
-        tokens = self._meter.tokens() if verdict.end else None
-        return {"llm.extproc.usage": tokens} if tokens else None
+        if not verdict.end:
+            return None
+        verdicts, tokens = self._replies.verdicts(), self._meter.tokens()
+        return {**(verdicts or {}), **({USAGE: tokens} if tokens else {})} or None
 
     def _preflight(self, status: int) -> list[Effect]:
         """Envoy's CORS filter answered a browser's preflight before us; it has no body."""
@@ -426,7 +434,7 @@ class RouterExchange:
         if self._gate is None:  # the request is on its way: said when the answer's headers come
             return []
         if policy is None and refused is None:
-            return self._gate.open()
+            return self._said(self._gate.open())
         return self._stopped(policy, refused)
 
     def _judged(self, news: list[tuple[Question, Found]]) -> list[Effect]:
@@ -469,7 +477,14 @@ class RouterExchange:
             return effects
         words = answer.said.copy()
         answer.said.clear()
-        return gate.take(effects, words, end=self._state is State.DONE)
+        return self._said(gate.take(effects, words, end=self._state is State.DONE))
+
+    def _said(self, effects: list[Effect]) -> list[Effect]:
+        """What leaves the gate; an end says what is known now, not when it came to the gate."""
+        for each in effects:
+            if isinstance(each, events.Send) and each.metadata is not None:
+                each.metadata = self._closing_metadata(Verdict(end=True))
+        return effects
 
     # answers of our own
 

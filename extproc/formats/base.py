@@ -88,6 +88,10 @@ class Format(Protocol):
         """Every text of a request."""
         ...
 
+    def unscanned(self, body: dict[str, Any]) -> list[str]:
+        """Kinds of content in a request that no text rule can read: ``image``, ``audio``, ``file``, ``video``."""
+        ...
+
     def response_spans(self, body: Any) -> list[Span]:
         """Every text of a whole answer or error."""
         ...

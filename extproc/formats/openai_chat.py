@@ -35,6 +35,19 @@ _REASONING: Final = frozenset({"reasoning", "reasoning_content", "reasoning_deta
 _CALLS: Final = frozenset({"tool_calls", "function_call"})
 
 
+_UNSCANNED: Final = {
+    "image_url": "image",
+    "input_image": "image",
+    "image": "image",
+    "input_audio": "audio",
+    "audio": "audio",
+    "audio_url": "audio",
+    "file": "file",
+    "input_file": "file",
+    "video_url": "video",
+    "video": "video",
+}
+
 _PADDING: Final = re.compile(rb'"obfuscation":"([A-Za-z0-9]{1,64})"')
 """Letters that hide the length of what is said; a name of ``_SKIP``, so short tokens in it are structure."""
 
@@ -88,6 +101,18 @@ class OpenAIChat:
             elif value:
                 _TEXTS.member(key, value, (), Scope.SYSTEM if key in _OPERATOR else Scope.USER, found)
         return found
+
+    def unscanned(self, body: dict[str, Any]) -> list[str]:
+        """Kinds of content parts that are not text."""
+        messages = body.get("messages")
+        found: dict[str, None] = {}
+        for message in messages if isinstance(messages, list) else ():
+            content = message.get("content") if isinstance(message, dict) else None
+            for part in content if isinstance(content, list) else ():
+                name = part.get("type") if isinstance(part, dict) else None
+                if isinstance(name, str) and (kind := _UNSCANNED.get(name)):
+                    found[kind] = None
+        return list(found)
 
     def response_spans(self, body: Any) -> list[Span]:
         """Every text of a whole answer or error."""

@@ -41,7 +41,9 @@ class Grpc:
 
     def __init__(self, moderation: Moderation) -> None:
         self._channel = _channel(moderation)
-        self._judge = self._channel.unary_unary(METHOD, request_serializer=pb.JudgeRequest.SerializeToString)
+        self._judge: grpc.aio.UnaryUnaryMultiCallable[pb.JudgeRequest, bytes] = self._channel.unary_unary(
+            METHOD, request_serializer=pb.JudgeRequest.SerializeToString
+        )
         self._metadata = tuple(("authorization", f"Bearer {key}") for key in moderation.keys)
         self._wanted = moderation.categories
 

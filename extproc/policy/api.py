@@ -84,6 +84,8 @@ class Policy:
     status: int = 400
     message: str = ""
     """What a block says instead of the usual sentence."""
+    restore: bool = False
+    """Whether the answer shows again what was redacted in the request."""
     moderation: Any = None
     """The service that judges, where one does."""
     actions: frozenset[Action] = frozenset(Action)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from extproc.config.attach import Target
+from extproc.plugin import Caller
 from extproc.policy.api import Action, Mode, Policy
 from extproc.policy.chain import Chain
 
@@ -35,6 +36,11 @@ class Traits:
     headers: Mapping[str, str] = field(default_factory=dict)
     attributes: Mapping[str, Any] = field(default_factory=dict)
     claims: Mapping[str, Any] = field(default_factory=dict)
+
+    def caller(self) -> Caller:
+        """What the operator's own policies are told of it."""
+        principal = next((text for name in PRINCIPALS for text in _texts(self.attributes.get(name))), "")
+        return Caller(self.operation, self.model, principal, self.claims, self.headers)
 
     @property
     def address(self) -> str:

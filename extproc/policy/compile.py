@@ -22,7 +22,9 @@ from extproc.policy.pattern import PatternError
 def compile_policies(loaded: Loaded, packs: Path | None, problems: list[Problem]) -> tuple[Attached, Headers]:
     """All policies of a configuration, and what headers may ask of them; what is wrong is added to ``problems``."""
     config = loaded.config
-    context = Context(loaded.folder, packs, config.redaction, loaded.environment)
+    context = Context(
+        loaded.folder, packs, config.redaction, environment=loaded.environment, python=config.processor.python
+    )
     names = _Names(loaded, problems)
     lines = [names.line(("attach", index), each) for index, each in enumerate(_attachments(loaded))]
     loose = [

@@ -51,13 +51,16 @@ def ok(judging, *questions):
 def test_nothing_leaves_before_its_words_were_judged():
     judging, gate = opened(judge())
     assert gate.take([ContinueResponse(), *send("1234")], said("1234"), end=False) == []
-    assert judging.asked == [] and gate.waits and not gate.begun
+    assert judging.asked == []
+    assert gate.waits
+    assert not gate.begun
     assert gate.take(send("5678901"), said("5678901"), end=False) == []
     (question,) = judging.asked
     assert texts(question) == ["12345678901"]
     ok(judging, question)
     assert gate.open() == [ContinueResponse(), *send("1234"), *send("5678901")]
-    assert gate.begun and not gate.waits
+    assert gate.begun
+    assert not gate.waits
 
 
 def test_windows_overlap_and_answers_may_come_in_any_order():

@@ -1,6 +1,10 @@
 """What counts as found."""
 
+import itertools
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from extproc.moderation.api import FLAGGED, Finding, Judgement, Mark, Moderation, Text, label
 from extproc.moderation.thresholds import Fired, categories, fired
@@ -36,6 +40,21 @@ def test_only_places_that_count_are_marked():
     assert fired(judgement, (TEXT, TEXT), {"person": 0.5}) == Fired(("person",), ((marks[0],), ()))
     assert fired(judgement, (TEXT, TEXT), {}) == Fired(("date", "person"), (marks, ()))
     assert fired(judgement, (TEXT, TEXT), {"other": 0.1}) == Fired((), ((), ()))
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(1, 10), st.sampled_from("ab")), max_size=8))
+def test_places_are_in_order_and_apart_and_none_is_lost(drawn):
+    marks = tuple(Mark(start, max(end, start + 1), name) for start, end, name in drawn)
+    ((*places,),) = fired(Judgement((Finding(bool(marks), marks=marks),)), (TEXT,), {}).marks
+    assert {at for each in places for at in range(each.start, each.end)} == {
+        at for each in marks for at in range(each.start, each.end)
+    }
+    assert all(one.end <= other.start for one, other in itertools.pairwise(places))
+
+
+def test_what_overlaps_has_the_category_of_the_first_and_longest():
+    marks = (Mark(3, 8, "c"), Mark(1, 2, "b"), Mark(1, 4, "a"), Mark(8, 9, "d"))
+    assert fired(Judgement((Finding(True, marks=marks),)), (TEXT,), {}).marks == ((Mark(1, 8, "a"), Mark(8, 9, "d")),)
 
 
 @pytest.mark.parametrize(

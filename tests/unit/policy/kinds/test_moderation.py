@@ -1,5 +1,7 @@
 """The kind ``moderation``: what may be written, and the description it becomes."""
 
+from pathlib import Path
+
 import pytest
 from pydantic import ValidationError
 
@@ -24,9 +26,7 @@ def read(**fields):
 
 
 def compiled(folder="/", **fields):
-    from pathlib import Path
-
-    return read(**fields).compile("p", Context(Path(folder), None, "[{type}]", VARIABLES))
+    return read(**fields).compile("p", Context(Path(folder), environment=VARIABLES))
 
 
 def test_the_least_there_is_to_write():
@@ -103,6 +103,8 @@ def test_everything_there_is_to_write(tmp_path):
         ({"service": "openai", "language": "English"}, "language"),
         ({"service": "openai", "action": "redact", "phase": "request"}, "must be audit, block here"),
         ({"service": "openai", "action": "reply", "reply": "no", "phase": "request"}, "must be audit, block here"),
+        ({"service": "openai", "status": 403, "style": "refusal"}, "`status` is only used"),
+        ({**GRPC, "action": "redact", "phase": "request", "restore": True}, "`restore` is not possible"),
         ({**GRPC, "action": "redact"}, "must be audit, block here"),
         ({**GRPC, "action": "redact", "phase": "response"}, "must be audit, block here"),
         ({**GRPC, "action": "redact", "phase": "request", "wait": "parallel"}, "`wait: before`"),
