@@ -13,8 +13,6 @@ from extproc.policy.api import Action, Policy
 from extproc.policy.kinds.base import Context, PolicyBase, _listed
 from extproc.policy.rules import Rule
 
-_SAME = ("service", "model", "wait", "deadline", "window", "lag", "language")
-
 
 class Moderation(PolicyBase):
     """A service judges: OpenAI's moderation endpoint, a chat model, Presidio, Bedrock, Azure, or one of your own."""
@@ -69,7 +67,7 @@ policies:
         """A policy without rules, with a description of the service."""
         services.load(self.service)  # now, rather than when the first text waits for it
         description = api.Moderation(
-            **self.model_dump(include=set(_SAME)),
+            **self.model_dump(include={"service", "model", "wait", "deadline", "window", "lag", "language"}),
             url=self._place,
             keys=services.keys(self.service, self.key, self._place, context.environment, context.folder),
             thresholds=tuple(sorted((api.label(each), least) for each, least in self.categories.items())),

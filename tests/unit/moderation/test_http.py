@@ -154,6 +154,27 @@ def test_a_connection_is_kept_and_a_broken_one_replaced(fake):
     assert service.connections <= 3
 
 
+def test_a_kept_connection_that_the_service_has_closed_is_no_failure(fake):
+    service = fake(says(OK), raw(then="close"), says(OK), raw(then="close"), raw(then="close"), says(OK))
+
+    async def main():
+        moderator = client(of("openai", service.url))
+        for _ in range(2):
+            await moderator.judge((USER,), QUESTION)
+        with pytest.raises(ModerationError, match="broke off"):
+            await moderator.judge((USER,), QUESTION)
+        await moderator.aclose()
+
+    run(main())
+    assert len(service.requests) == 5
+
+
+def test_an_answer_that_breaks_off_is_not_asked_for_again(fake):
+    service = fake(raw(HEAD + b"content-length: 100\r\n\r\n{", then="close"))
+    failure(of("openai", service.url))
+    assert len(service.requests) == 1
+
+
 def test_a_caller_that_gives_up_closes_the_connection(fake):
     service = fake(hang())
 
