@@ -64,6 +64,14 @@ class Style(StrEnum):
     TRUNCATE = "truncate"  # the answer ends before the match; a request is refused as with error
 
 
+class Strictness(StrEnum):
+    """How much of a disguise a policy sees through."""
+
+    EXACT = "exact"  # the text as it stands
+    FOLDED = "folded"  # look-alikes, compatibility forms and accents as plain letters, nothing invisible
+    HARDENED = "hardened"  # folded; escapes, encoded runs and disguised words read as what they say
+
+
 @dataclass(frozen=True, slots=True)
 class Policy:
     """A compiled policy: its rules and when they apply. ``reply`` is the text a ``reply`` action answers with.
@@ -92,6 +100,7 @@ class Policy:
     """What it could be told to do."""
     tightens: bool = True
     """Whether a request that has it can do no more than one that has not."""
+    match: Strictness = Strictness.EXACT
 
     @property
     def enforced(self) -> bool:

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from extproc.policy.api import Action, Decision, Outcome, Phase, Policy, Scope, Tally
-from extproc.policy.scanner import Match, Op, PolicyFailedError, Scanner, apply, edits
+from extproc.policy.lenses import Lenses
+from extproc.policy.scanner import Match, Op, PolicyFailedError, apply, edits
 from extproc.policy.views import JsonView
 from extproc.policy.window import Window
 
@@ -20,8 +21,8 @@ from extproc.policy.window import Window
 class Guard:
     """What applies to one phase and scope: rules that act and rules that only watch."""
 
-    enforce: Scanner
-    watch: Scanner
+    enforce: Lenses
+    watch: Lenses
 
     def __bool__(self) -> bool:
         return bool(self.enforce) or bool(self.watch)
@@ -45,9 +46,9 @@ class Chain:
 
     def __init__(self, policies: Iterable[Policy]) -> None:
         self.policies = tuple(policies)
-        scanners: dict[tuple[int, ...], Scanner] = {}
+        scanners: dict[tuple[int, ...], Lenses] = {}
 
-        def scanner(phase: Phase, scope: Scope, *, enforced: bool) -> Scanner:
+        def scanner(phase: Phase, scope: Scope, *, enforced: bool) -> Lenses:
             chosen = [
                 each
                 for each in self.policies
@@ -55,7 +56,7 @@ class Chain:
             ]
             key = tuple(id(each) for each in chosen)
             if key not in scanners:  # scopes with the same rules share one automaton
-                scanners[key] = Scanner(tuple((each, rule) for each in chosen for rule in each.rules))
+                scanners[key] = Lenses((each, rule) for each in chosen for rule in each.rules)
             return scanners[key]
 
         guards = {
@@ -138,7 +139,7 @@ class Chain:
         return Track(guard, tally, json=json) if guard else None
 
 
-def _record(scanner: Scanner, matches: list[Match], tally: Tally, decision: Decision) -> None:
+def _record(scanner: Lenses, matches: list[Match], tally: Tally, decision: Decision) -> None:
     for match in matches:
         tally.add(scanner.policy(match), scanner.rule(match).label)
     if matches and decision.outcome is Outcome.ALLOW:

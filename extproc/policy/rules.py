@@ -23,7 +23,7 @@ _MAX_MEM: Final = 64 << 20
 _UNANCHORED: Final = re2._re2.RE2.Anchor.UNANCHORED
 
 
-def compile_re2(source: str) -> re2._Regexp:
+def compile_re2(source: str, *, longest: bool = False) -> re2._Regexp:
     """Compile RE2 syntax with our memory budget.
 
     Raises:
@@ -32,6 +32,7 @@ def compile_re2(source: str) -> re2._Regexp:
     options = re2.Options()
     options.max_mem = _MAX_MEM
     options.never_capture = True
+    options.longest_match = longest
     options.log_errors = False
     try:
         return re2._Regexp(source, options)  # not re2.compile: its cache would keep rules of old configurations alive
@@ -46,7 +47,7 @@ class Sample:
     ``closed`` says that nothing can follow: the end of the sample is the end of the text.
     """
 
-    __slots__ = ("_byte", "_char", "_folded", "ascii", "closed", "text", "utf8")
+    __slots__ = ("_byte", "_char", "_folded", "_spelling", "ascii", "closed", "text", "utf8")
 
     def __init__(self, text: str, *, closed: bool) -> None:
         self.text = text
@@ -54,6 +55,7 @@ class Sample:
         self.ascii = text.isascii()
         self.utf8 = text.encode()
         self._folded: str | None = None
+        self._spelling: Sample | None = None
         self._char = self._byte = 0
 
     @property
@@ -62,6 +64,14 @@ class Sample:
         if self._folded is None:
             self._folded = fold(self.text)
         return self._folded
+
+    @property
+    def spelling(self) -> Sample:
+        """The folded text with ``-`` for every sign but ``@ $ !``, which may stand for letters (same length)."""
+        if self._spelling is None:
+            text = self.folded.encode().translate(_SIGNS).decode()
+            self._spelling = Sample(text if self.ascii else _SIGN.sub("-", text), closed=self.closed)
+        return self._spelling
 
     def byte_at(self, char: int) -> int:
         """Byte offset of a character offset; costs the distance from the last one asked for."""
@@ -87,6 +97,11 @@ class Sample:
 
 
 _BLANKS: Final = "\t\n\v\f\r\x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
+_SIGN: Final = re.compile(r"[^\w\s@$!\x00-\x7f]")
+_SIGNS: Final = bytes(
+    ord("-") if 0x20 < code < 0x7F and not chr(code).isalnum() and chr(code) not in "@$!" else code
+    for code in range(256)
+)
 _MICRO: Final = "\xb5"  # the one character of Latin-1 that folds to another alphabet
 
 
@@ -197,18 +212,35 @@ def _pending(prefix: Callable[..., list[tuple[int, int]]], sample: Sample, start
 
 
 class Presence:
-    """An expression of which it only matters whether a folded text has a match."""
+    """An expression of which it only matters whether, or at most where, a text has a match.
+
+    ``longest``: of the matches that begin leftmost the longest counts.
+    """
 
     __slots__ = ("_any",)
 
-    def __init__(self, source: str) -> None:
-        self._any = compile_re2(source)._regexp.Match
+    def __init__(self, source: str, *, longest: bool = False) -> None:
+        self._any = compile_re2(source, longest=longest)._regexp.Match
 
     def in_folded(self, sample: Sample, start: int) -> bool:
         """Whether it matches the folded text from ``start`` on."""
         text = (sample.folded if start == 0 else sample.folded[start:]).encode()
         found: int = self._any(_UNANCHORED, text, 0, len(text))[0][0]
         return found >= 0
+
+    def within(self, text: str) -> bool:
+        """Whether it matches this text, of which it sees every character beyond ASCII as a question mark."""
+        return self.span(flat(text), 0)[0] >= 0
+
+    def span(self, raw: bytes, start: int) -> tuple[int, int]:
+        """The first match at or after ``start``; (-1, -1) if there is none."""
+        found: tuple[int, int] = self._any(_UNANCHORED, raw, start, len(raw))[0]
+        return found
+
+
+def flat(text: str) -> bytes:
+    """One byte a character, a question mark for what is not ASCII: offsets in it are offsets in the text."""
+    return text.encode("ascii", "replace")
 
 
 def escape(text: str) -> str:

@@ -9,9 +9,10 @@ the rule listed first).
 from __future__ import annotations
 
 import sys
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from extproc.policy.api import Action, OnError, Policy
+from extproc.policy.hardened import HardenedBundle, HardenedWords
 from extproc.policy.rules import RegexBundle, RegexRule, Rule, Sample
 from extproc.policy.words import WordBundle, WordRule
 
@@ -37,16 +38,18 @@ class Scanner:
     ``behind`` is how many characters before a match its rule may look at.
     """
 
-    __slots__ = ("_others", "_regexes", "_words", "behind", "entries")
+    __slots__ = ("_hardened", "_others", "_regexes", "_words", "behind", "entries")
 
     def __init__(self, entries: tuple[tuple[Policy, Rule], ...]) -> None:
         self.entries = entries
         regexes = [(index, rule) for index, (_, rule) in enumerate(entries) if isinstance(rule, RegexRule)]
         words = [(index, rule) for index, (_, rule) in enumerate(entries) if isinstance(rule, WordRule)]
         self.behind = max((rule.behind for _, rule in regexes), default=1)
-        bundled = {index for index, _ in (*regexes, *words)}
+        hardened = [(index, rule) for index, (_, rule) in enumerate(entries) if isinstance(rule, HardenedWords)]
+        bundled = {index for index, _ in (*regexes, *words, *hardened)}
         self._regexes = RegexBundle(regexes) if regexes else None
         self._words = WordBundle(words) if words else None
+        self._hardened = HardenedBundle(hardened) if hardened else None
         self._others = [index for index in range(len(entries)) if index not in bundled]
 
     def __bool__(self) -> bool:
@@ -65,6 +68,8 @@ class Scanner:
         least = self._regexes.pending(sample, start) if self._regexes else len(sample.text)
         if self._words:
             least = self._words.pending(sample, start, least)
+        if self._hardened:
+            least = self._hardened.pending(sample, start, least)
         for index in self._others:
             least = min(least, self.entries[index][1].pending(sample, start))
         return least
@@ -84,6 +89,8 @@ class Scanner:
             active += self._regexes.found(sample, start)
         if self._words:
             active += self._words.found(sample, start, limit)
+        if self._hardened:
+            active += self._hardened.found(sample, start, limit)
         for index in active:
             ahead[index] = self._run(index, sample, max(start, ahead.get(index, 0)), limit, found)
         return in_order(found)
@@ -109,6 +116,84 @@ class Scanner:
         sample = Sample(text, closed=True)
         return self.matches(sample, 0, len(text), {})
 
+    def reader(self) -> Reader:
+        """Something to read one text with that arrives in pieces."""
+        return Seeker(self)
+
+
+class Entries(Protocol):
+    """What knows the policy and the rule of a match."""
+
+    def policy(self, match: Match) -> Policy:
+        """The policy a match belongs to."""
+        ...
+
+    def rule(self, match: Match) -> Rule:
+        """The rule a match belongs to."""
+        ...
+
+
+class Reader(Protocol):
+    """Reads one text that arrives in pieces."""
+
+    def read(self, text: str, *, closed: bool) -> tuple[list[Match], int]:
+        """The matches that are decided now, in order, and the place before which no other match begins.
+
+        Places count from the beginning of the text. Raises ``PolicyFailedError``.
+        """
+        ...
+
+
+class Seeker:
+    """The reader of a scanner: keeps the tail of the text in which a match may be under way.
+
+    Before it stay, as left context, as many characters as the rules look at. ``_decided``: no undecided match begins before
+    it; ``_ahead``: where the next match of a rule may begin that ends beyond that. Both count from the beginning of the
+    buffer, which is ``_base`` characters behind that of the text. ``_waiting``: matches that are a part of a candidate and
+    begin where the text is not decided yet. They wait until it is: then all that begin before them are known.
+    """
+
+    __slots__ = ("_ahead", "_base", "_buffer", "_decided", "_scanner", "_waiting")
+
+    def __init__(self, scanner: Scanner) -> None:
+        self._scanner = scanner
+        self._buffer = ""
+        self._base = self._decided = 0
+        self._ahead: dict[int, int] = {}
+        self._waiting: list[Match] = []
+
+    def read(self, text: str, *, closed: bool) -> tuple[list[Match], int]:
+        """See ``Reader``."""
+        if text:
+            self._buffer += text
+        elif not closed or not self._buffer:
+            return [], self._base + self._decided
+        sample = Sample(self._buffer, closed=closed)
+        limit = len(self._buffer) if closed else self._scanner.pending(sample, self._decided)
+        found = self._scanner.matches(sample, self._decided, limit, self._ahead)
+        base = self._base
+        if base and found:
+            found = [Match(match.start + base, match.end + base, match.order) for match in found]
+        self._decided = limit
+        if limit > self._scanner.behind:
+            self._trim(limit - self._scanner.behind)
+        return self._due(found, base + limit), base + limit
+
+    def _due(self, matches: list[Match], limit: int) -> list[Match]:
+        """Of these matches and those that waited, the ones that begin before ``limit``; the others wait."""
+        if not self._waiting and (not matches or matches[-1].start < limit):
+            return matches
+        matches = in_order([*self._waiting, *matches])
+        self._waiting = [each for each in matches if each.start >= limit]
+        return matches[: len(matches) - len(self._waiting)]
+
+    def _trim(self, cut: int) -> None:
+        self._buffer = self._buffer[cut:]
+        self._base += cut
+        self._decided -= cut
+        if self._ahead:
+            self._ahead = {order: place - cut for order, place in self._ahead.items() if place > cut}
+
 
 def in_order(matches: list[Match]) -> list[Match]:
     """Matches leftmost first; of those that begin together the longest, then the rule listed first."""
@@ -123,7 +208,7 @@ class PolicyFailedError(Exception):
         self.policy = policy
 
 
-def edits(scanner: Scanner, matches: list[Match], length: int) -> list[Op]:
+def edits(scanner: Entries, matches: list[Match], length: int) -> list[Op]:
     """The operations that redact a whole text of ``length`` characters."""
     ops: list[Op] = []
     cursor = lay(scanner, matches, 0, ops)
@@ -132,7 +217,7 @@ def edits(scanner: Scanner, matches: list[Match], length: int) -> list[Op]:
     return ops
 
 
-def lay(scanner: Scanner, matches: list[Match], cursor: int, ops: list[Op]) -> int:
+def lay(scanner: Entries, matches: list[Match], cursor: int, ops: list[Op]) -> int:
     """Turn sorted matches into operations from ``cursor`` on; returns where the last cluster ends."""
     for match in matches:
         if match.start >= cursor:
@@ -156,7 +241,7 @@ def apply(ops: list[Op], text: str) -> str:
     return "".join(parts)
 
 
-def blocking(scanner: Scanner, matches: list[Match]) -> int:
+def blocking(scanner: Entries, matches: list[Match]) -> int:
     """Index of the first match of an enforced blocking policy, or -1."""
     for index, match in enumerate(matches):
         policy = scanner.policy(match)

@@ -14,6 +14,8 @@ from typing import Any
 
 import ahocorasick
 
+from extproc.policy.api import Strictness
+from extproc.policy.folding import fold_all
 from extproc.policy.rules import Presence, Sample, escape, fold
 
 _UNSPACED = ((0x0E00, 0x0EFF), (0x1000, 0x109F), (0x1780, 0x17FF), (0x3040, 0x30FF), (0x3400, 0x9FFF), (0xAC00, 0xD7AF),
@@ -29,7 +31,7 @@ def joins(char: str) -> bool:
 
 
 _JOINING = rf"[^\W{''.join(f'{chr(low)}-{chr(high)}' for low, high in _UNSPACED)}]"  # what ``joins`` says, as a class
-_PLACES = re.compile(rf"(?<!{_JOINING})|(?!{_JOINING})")
+PLACES = re.compile(rf"(?<!{_JOINING})|(?!{_JOINING})")
 """Where an entry may begin: everywhere but inside a word."""
 
 _GRAM = 4
@@ -80,7 +82,7 @@ class _Lexicon:
         if size - at >= _GRAM and folded[-_GRAM:] not in self._grams:
             at = size - _GRAM + 1
         if at < bound:
-            for place in _PLACES.finditer(sample.text, at, bound):
+            for place in PLACES.finditer(sample.text, at, bound):
                 at = place.start()
                 if at < bound and self._automaton.match(folded[at:]):
                     return at
@@ -94,14 +96,21 @@ class WordRule:
         label: what a match is called.
         words: entries; blanks at their ends and runs of blanks do not count.
         replacement: what stands in for a match.
+        strictness: exact: case counts; folded: entries are folded as the text is; None: neither.
     """
 
-    __slots__ = ("_lexicon", "entries", "label", "replacement", "width")
+    __slots__ = ("_cased", "_lexicon", "entries", "label", "replacement", "width")
 
-    def __init__(self, label: str, words: Iterable[str], replacement: str) -> None:
+    def __init__(
+        self, label: str, words: Iterable[str], replacement: str, strictness: Strictness | None = None
+    ) -> None:
         self.label = label
         self.replacement = replacement
-        self.entries = frozenset(fold(" ".join(word.split())) for word in words) - {""}
+        words = {" ".join(word.split()) for word in words}
+        if strictness is Strictness.FOLDED:  # look-alikes of large and small letters may differ
+            words = {fold_all(form) for word in words for form in (word, word.casefold(), word.upper(), word.title())}
+        self._cased = frozenset(words) if strictness is Strictness.EXACT else None
+        self.entries = frozenset(map(fold, words)) - {""}
         self._lexicon = _Lexicon(dict.fromkeys(self.entries))
         self.width = self._lexicon.width
 
@@ -114,6 +123,8 @@ class WordRule:
         for first, end, _ in self._lexicon.occurrences(sample, start, limit):
             if best is not None and end > best[0] + self.width:
                 break
+            if self._cased is not None and " ".join(sample.text[first:end].split()) not in self._cased:
+                continue
             if best is None or (first, -end) < (best[0], -best[1]):
                 best = (first, end)
         return best

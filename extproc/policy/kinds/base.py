@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from extproc.config.strict import Strict
-from extproc.policy.api import Action, Mode, OnError, Phase, Policy, Scope, Style
+from extproc.policy.api import Action, Mode, OnError, Phase, Policy, Scope, Strictness, Style
 from extproc.policy.request import RequestRule
 from extproc.policy.rules import Rule
 
@@ -90,6 +90,8 @@ class CommonBase(Strict):
 class PolicyBase(CommonBase):
     """Fields of every policy that looks at texts."""
 
+    default_match: ClassVar[Strictness] = Strictness.EXACT
+
     action: Action = Field(Action.REDACT, description="what a match leads to: audit, redact, block or reply")
     phase: Literal["both", "request", "response"] = Field("both", description="which way the text travels")
     scope: Annotated[list[ScopeName], BeforeValidator(_listed)] | None = Field(
@@ -103,7 +105,15 @@ class PolicyBase(CommonBase):
         description="each redacted text of a request gets a placeholder of its own (`[email_1]`), and where the answer "
         "says that, the client sees the original again; in tool arguments too",
     )
+    match: Strictness | None = Field(
+        None, description="how much of a disguise it sees through: exact, folded or hardened. Default: by kind"
+    )
     reply: str | None = Field(None, description="with `action: reply`: the text answered in the model's place")
+
+    @property
+    def strictness(self) -> Strictness:
+        """How much of a disguise it sees through."""
+        return self.match or self.default_match
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -135,6 +145,7 @@ class PolicyBase(CommonBase):
             rules=tuple(self.rules(name, context)),
             reply=self.reply or "",
             restore=self.restore,
+            match=self.strictness,
         )
 
 

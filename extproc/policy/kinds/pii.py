@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from extproc.policy.api import Strictness
 from extproc.policy.kinds.base import Context, PolicyBase
 from extproc.policy.recognisers import RECOGNISERS
 from extproc.policy.rules import Rule
@@ -20,6 +21,8 @@ class Pii(PolicyBase):
 policies:
   pii: {kind: pii, find: [email, phone, card, iban], action: redact, replace: "[{type}]"}
 """
+    default_match = Strictness.HARDENED
+
     kind: Literal["pii"]
     find: Annotated[list[Type], Field(min_length=1)] = Field(
         ["email", "phone", "card", "iban", "ip"], description="the types to look for"

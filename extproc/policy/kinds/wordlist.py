@@ -8,13 +8,17 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from extproc.config.references import resolve
 from extproc.policy import packs
+from extproc.policy.api import Strictness
+from extproc.policy.hardened import HardenedWords
 from extproc.policy.kinds.base import Context, PolicyBase, _listed
 from extproc.policy.rules import Rule
 from extproc.policy.words import WordRule
 
 
 class Wordlist(PolicyBase):
-    """Words and phrases: case does not count, a word is not found inside a longer one."""
+    """Words and phrases: a word is not found inside a longer one. Case counts only with `match: exact`."""
+
+    default_match = Strictness.HARDENED
 
     example = """
 policies:
@@ -36,12 +40,16 @@ policies:
 
     def rules(self, name: str, context: Context) -> list[Rule]:
         """One rule a pack, labelled with its name, and one for the words, labelled with the policy's."""
-        found: list[Rule] = [
-            WordRule(pack, packs.load(pack, context.packs).words, self.replacement(pack, context)) for pack in self.pack
-        ]
+        found: list[Rule] = [self._rule(pack, packs.load(pack, context.packs).words, context) for pack in self.pack]
         own: list[str] = []
         for word in self.words:
             own += resolve(word, {}, context.folder).splitlines() if word.startswith("file:") else [word]
         if own:
-            found.append(WordRule(name, own, self.replacement(name, context)))
+            found.append(self._rule(name, own, context))
         return found
+
+    def _rule(self, label: str, words: list[str], context: Context) -> Rule:
+        replacement = self.replacement(label, context)
+        if self.strictness is Strictness.HARDENED:
+            return HardenedWords(label, words, replacement)
+        return WordRule(label, words, replacement, self.strictness)

@@ -79,16 +79,16 @@ def test_random_streams_give_what_the_whole_texts_give():
 
 def test_the_cost_of_a_stream_grows_with_its_length_alone(monkeypatch):
     """Counted, not timed: how many characters the rules are given to look at."""
-    from extproc.policy import window
+    from extproc.policy import scanner
 
     looked = []
 
-    class Counted(window.Sample):
+    class Counted(scanner.Sample):
         def __init__(self, text, *, closed):
             looked.append(len(text))
             super().__init__(text, closed=closed)
 
-    monkeypatch.setattr(window, "Sample", Counted)
+    monkeypatch.setattr(scanner, "Sample", Counted)
     totals = []
     for size in (500, 2000):
         looked.clear()

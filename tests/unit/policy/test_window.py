@@ -115,7 +115,7 @@ def test_a_long_text_is_not_kept():
     window = Window(scanner(regex("a{1,5}b")), Tally())
     for _ in range(1000):
         window.feed("xyz a")
-    assert len(window._buffer) < 20
+    assert len(window._reader._buffer) < 20
 
 
 def test_matches_are_tallied_once():

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from extproc.policy.rules import Sample, fold
-from extproc.policy.words import _PLACES, WordBundle, WordRule, joins
+from extproc.policy.words import PLACES, WordBundle, WordRule, joins
 
 
 def found(words, text):
@@ -85,7 +85,7 @@ def test_folding_never_changes_the_length_and_is_done_char_by_char():
         assert joins(char) <= joins(fold(char)), "a word could begin where pending() does not look"
         if fold(char).isascii():
             assert joins(char) == joins(fold(char)), "a boundary of a text could be none of its folded form"
-        assert [each.start() for each in _PLACES.finditer(char * 2)] == ([0, 2] if joins(char) else [0, 1, 2])
+        assert [each.start() for each in PLACES.finditer(char * 2)] == ([0, 2] if joins(char) else [0, 1, 2])
     assert fold("".join(every)) == "".join(map(fold, every))
 
 

@@ -1,0 +1,246 @@
+"""Word lists that are not fooled: entries are found disguised (``disguise``), at a cost that is that of one RE2 search.
+
+Owns: where in a text an entry may be, and where one may be under way. The text has been through the views: look-alikes,
+escapes and long runs are none of this module's business, but it counts on ``spelling.Clip`` for the width of a match.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Final
+
+import ahocorasick
+
+from extproc.policy.disguise import IN_WORD_MIN, Entry, expression, key, read, units
+from extproc.policy.rules import Presence, Sample
+from extproc.policy.spelling import BARRIER, CLASSES, GAP_MAX, RUN_MAX, SOFT
+from extproc.policy.words import PLACES, WordRule, joins
+
+_UNIT_WIDTH: Final = 2 * (RUN_MAX + GAP_MAX)
+_CHUNK: Final = 15_000
+"""Characters of expressions' entries that RE2 takes as one without running out of states."""
+_GRAM: Final = 4
+_TABLE: Final = {ord(char): each[0] for each in CLASSES for char in each} | {ord(char): None for char in " -\0\x1f"}
+_REPEATED: Final = re.compile(r"(.)\1+", re.DOTALL)
+
+
+class _Places:
+    """Where one of some entries may begin or be under way."""
+
+    def __init__(self, entries: Iterable[Entry]) -> None:
+        self._parts: list[Presence] = []
+        part: list[str] = []
+        keys: set[str] = set()
+        size = 0
+        kept = sorted(set(entries), key=lambda each: key(list(each.units)))
+        for entry in kept:
+            keys.add(key(list(entry.units)))
+            part.append(expression(entry))
+            size += entry.letters
+            if size > _CHUNK:
+                self._parts.append(Presence("|".join(part), longest=True))
+                part, size = [], 0
+        if part:
+            self._parts.append(Presence("|".join(part), longest=True))
+        self.width = max(map(len, keys), default=0) * _UNIT_WIDTH
+        self._keys = ahocorasick.Automaton()
+        for each in keys:
+            self._keys.add_word(each, 0)
+        self._gaps = frozenset(name for entry in kept for name in _before_gaps(entry))
+        self._doubled = frozenset(
+            key(list(entry.units))
+            for entry in kept
+            if entry.letters >= IN_WORD_MIN and len(entry.units[-1].letters) > 1
+        )
+        self._grams = frozenset(each[at : at + _GRAM] for each in keys for at in range(max(0, len(each) - _GRAM + 1)))
+
+    def first(self, sample: Sample, start: int) -> tuple[int, int] | None:
+        """The leftmost place at or after ``start`` that may be an entry, as far as it may reach."""
+        spelling = sample.spelling
+        best: tuple[int, int] | None = None
+        offset = spelling.byte_at(start)
+        for part in self._parts:
+            begin, end = part.span(spelling.utf8, offset)
+            if begin >= 0 and (best is None or (begin, -end) < (best[0], -best[1])):
+                best = (begin, end)
+        return (spelling.char_at(best[0]), spelling.char_at(best[1])) if best else None
+
+    def pending(self, sample: Sample, start: int, bound: int) -> int:
+        """The least place at or after ``start`` where an entry may be under way; ``bound`` if there is none before it."""
+        text = sample.spelling.text
+        at = max(start, len(text) - self.width, text.rfind(BARRIER) + 1)
+        if at >= bound:
+            return bound
+        short = _REPEATED.sub(r"\1", text[at:].translate(_TABLE))
+        if len(short) >= _GRAM and short[-_GRAM:] not in self._grams:
+            at = max(at, _last_units(text, _GRAM - 1))
+        found = units(text[at:], at)
+        if not found:
+            return bound
+        tail = key(found)
+        gap = text[found[-1].end :].replace(SOFT, "")
+        starts = [unit.start for unit in found]
+        for place in PLACES.finditer(sample.text, at, bound):
+            begin = place.start()
+            if begin >= bound or begin >= found[-1].end:
+                break
+            if text[begin] not in " -\x1f" and self._goes_on(tail[bisect_right(starts, begin) - 1 :], gap):
+                return begin
+        return bound
+
+    def _goes_on(self, name: str, gap: str) -> bool:
+        """Whether the key of a text may become an entry's; ``gap`` is what stands behind its last letter."""
+        if not gap:
+            return bool(self._keys.match(name))
+        if len(gap) > GAP_MAX:
+            return False
+        if name in self._gaps:
+            return True
+        return " " not in gap and (
+            name in self._doubled or any(each != name for each in islice(self._keys.keys(name), 2))
+        )
+
+
+def _before_gaps(entry: Entry) -> Iterator[str]:
+    """What stands before the gaps of an entry."""
+    for number, unit in enumerate(entry.units):
+        if unit.gap:
+            yield key(list(entry.units[:number]))
+        if unit.inner:
+            yield key(list(entry.units[: number + 1]))
+
+
+def _last_units(text: str, count: int) -> int:
+    """Where the last so many units of a text begin."""
+    at = len(text)
+    name = ""
+    while at > 0:
+        char = text[at - 1]
+        now = _TABLE.get(ord(char), char)
+        if now and now != name:
+            count -= 1
+            name = now
+            if count < 0:
+                return at
+        at -= 1
+    return at
+
+
+class HardenedWords:
+    """A list of words and phrases as one rule that finds them disguised too: leftmost match, of those the longest.
+
+    Args:
+        label: what a match is called.
+        words: entries; blanks at their ends and runs of blanks do not count.
+        replacement: what stands in for a match.
+    """
+
+    __slots__ = ("_by_key", "_places", "label", "plain", "replacement", "width", "words")
+
+    def __init__(self, label: str, words: Iterable[str], replacement: str) -> None:
+        self.label = label
+        self.replacement = replacement
+        self.words = tuple(words)
+        self._by_key: dict[str, list[Entry]] = {}
+        literal: list[str] = []
+        # look-alikes of large and small letters may differ
+        forms = {form for word in self.words for form in (word, word.casefold(), word.upper(), word.title())}
+        for word in forms:
+            entry = read(word)
+            if entry is None:
+                literal.append(word)
+            elif entry not in self._by_key.setdefault(key(list(entry.units)), []):
+                self._by_key[key(list(entry.units))].append(entry)
+        self.plain = WordRule(label, literal, replacement)
+        self._places: _Places | None = None
+        self.width = max(max(map(len, self._by_key), default=0) * _UNIT_WIDTH, self.plain.width)
+
+    @property
+    def entries(self) -> list[Entry]:
+        """The entries that can be disguised."""
+        return [entry for entries in self._by_key.values() for entry in entries]
+
+    def find(self, sample: Sample, start: int, limit: int) -> tuple[int, int] | None:
+        """See ``Rule.find``."""
+        found = self._find(sample, start, limit)
+        literal = self.plain.find(sample, start, limit) if self.plain.entries else None
+        if found and literal:
+            return min(found, literal, key=lambda span: (span[0], -span[1]))
+        return found or literal
+
+    def _find(self, sample: Sample, start: int, limit: int) -> tuple[int, int] | None:
+        if not self._by_key:
+            return None
+        if self._places is None:  # needed only where something is found at all
+            self._places = _Places(self.entries)
+        while start < limit:
+            place = self._places.first(sample, start)
+            if place is None or place[0] >= limit:
+                return None
+            end = self._accept(sample, *place)
+            if end:
+                return place[0], end
+            start = place[0] + 1
+        return None
+
+    def _accept(self, sample: Sample, first: int, last: int) -> int:
+        """Where the longest entry ends that begins at ``first`` and ends by ``last``; 0: there is none."""
+        text = sample.text
+        inside = first > 0 and joins(text[first - 1])
+        found = units(sample.spelling.text[first:last], first)
+        name = key(found)
+        for count in range(len(found), 0, -1):
+            for entry in self._by_key.get(name[:count], ()):
+                if inside and joins(entry.units[0].letters[0]):
+                    continue
+                for end in _ends(text, found[count - 1].letters, found[count - 1].end):
+                    if end < len(text) and joins(text[end]) and joins(entry.units[-1].letters[-1]):
+                        continue
+                    cut = found[count - 1].letters[: len(found[count - 1].letters) - (found[count - 1].end - end)]
+                    if entry.fits(text, [*found[: count - 1], found[count - 1]._replace(letters=cut, end=end)]):
+                        return end
+        return 0
+
+    def pending(self, sample: Sample, start: int) -> int:
+        """See ``Rule.pending``."""
+        if self._places is None:
+            self._places = _Places(self.entries)
+        least = self._places.pending(sample, start, len(sample.text))
+        return min(least, self.plain.pending(sample, start)) if self.plain.entries else least
+
+
+def _ends(text: str, letters: str, end: int) -> Iterable[int]:
+    """Where a unit may end: signs at its end may stand for letters, or for themselves."""
+    yield end
+    kept = len(letters.rstrip("@$!"))
+    if 0 < kept < len(letters) and text[end - 1] in "@$!":
+        yield end - (len(letters) - kept)
+
+
+class HardenedBundle:
+    """All such lists of a scanner as one: which may have a match at all, and where may one be under way.
+
+    ``rules`` are the lists, each with a number of the caller's.
+    """
+
+    __slots__ = ("_numbers", "_places", "_plain")
+
+    def __init__(self, rules: Sequence[tuple[int, HardenedWords]]) -> None:
+        self._numbers = tuple(number for number, _ in rules)
+        self._places = _Places(entry for _, rule in rules for entry in rule.entries)
+        self._plain = [rule.plain for _, rule in rules if rule.plain.entries]
+
+    def found(self, sample: Sample, start: int, limit: int) -> tuple[int, ...]:
+        """Numbers of the lists that may have a match which begins in ``start <= s < limit``: all, or none."""
+        place = self._places.first(sample, start)
+        if (place and place[0] < limit) or any(rule.find(sample, start, limit) for rule in self._plain):
+            return self._numbers
+        return ()
+
+    def pending(self, sample: Sample, start: int, bound: int) -> int:
+        """The least place at or after ``start`` where an entry of one of them may be under way, at most ``bound``."""
+        least = self._places.pending(sample, start, bound)
+        return min([least, *(rule.pending(sample, start) for rule in self._plain)])

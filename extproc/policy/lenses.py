@@ -1,0 +1,202 @@
+"""Lenses: several views of one text, each with the rules that look through it, read together as one.
+
+Owns: which rules look through which lens, and what matches in views mean for the text itself. A lens is a node of a tree:
+its stages change what its parent shows, a scanner looks at the result, further lenses show more. A match is brought back to
+the text through the maps of all stages on the way; the text is decided as far as every lens has decided it. A text without
+anything to see through passes a lens unchanged, at the price of a glance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from extproc.policy.api import Policy, Strictness
+from extproc.policy.encoded import Decode, Tags
+from extproc.policy.escapes import Unescape
+from extproc.policy.folding import Fold, plain
+from extproc.policy.hardened import HardenedWords
+from extproc.policy.rules import Rule
+from extproc.policy.scanner import Match, Reader, Scanner, Seeker
+from extproc.policy.segments import Map, Segment
+from extproc.policy.spelling import Clip, Spelled
+
+
+class Stage(Protocol):
+    """An incremental view of a text. What it shows must not depend on how the text is cut."""
+
+    @property
+    def waiting(self) -> bool:
+        """Whether some of the text is held until more of it is known."""
+        ...
+
+    def show(self, text: str, *, closed: bool) -> tuple[str, Segment | None]:
+        """What is shown of the text decided now, and what stands behind it; None: that text as it stands."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Lens:
+    """A view (stages, one behind the other), the rules that see it, and lenses that look at what it shows.
+
+    ``orders``: the scanner's rules by their order among all. ``quiet``: ASCII without any of these characters is shown as
+    it stands.
+    """
+
+    stages: tuple[Callable[[], Stage], ...] = ()
+    scanner: Scanner | None = None
+    orders: tuple[int, ...] = ()
+    lenses: tuple[Lens, ...] = ()
+    quiet: str = ""
+
+    @property
+    def needed(self) -> bool:
+        """Whether any rule looks through it or through a lens behind it."""
+        return self.scanner is not None or bool(self.lenses)
+
+
+class _Reading:
+    """A lens at work on one text."""
+
+    __slots__ = ("_children", "_lens", "_maps", "_quiet", "_seeker", "_stages")
+
+    def __init__(self, lens: Lens) -> None:
+        self._lens = lens
+        self._stages = [make() for make in lens.stages]
+        self._maps = [Map() for _ in lens.stages]
+        self._quiet = lens.quiet
+        self._seeker = Seeker(lens.scanner) if lens.scanner else None
+        self._children = [_Reading(each) for each in lens.lenses]
+
+    def read(self, text: str, *, closed: bool) -> tuple[list[Match], int]:
+        """Matches and what is decided, both in the places of what this lens looks at."""
+        shown = self._show(text, closed=closed)
+        matches: list[Match] = []
+        limit = -1
+        if self._seeker:
+            found, limit = self._seeker.read(shown, closed=closed)
+            orders = self._lens.orders
+            matches += [Match(match.start, match.end, orders[match.order]) for match in found]
+        for child in self._children:
+            found, reached = child.read(shown, closed=closed)
+            matches += found
+            limit = reached if limit < 0 else min(limit, reached)
+        for map_ in reversed(self._maps):
+            if matches:
+                matches = [Match(map_.start(match.start), map_.end(match.end), match.order) for match in matches]
+            reached = map_.start(limit)
+            map_.forget(limit)
+            limit = reached
+        return matches, limit
+
+    def _show(self, text: str, *, closed: bool) -> str:
+        if self._quiet and self._calm(text):
+            for map_ in self._maps:
+                map_.same(len(text))
+            return text
+        for stage, map_ in zip(self._stages, self._maps, strict=True):
+            text, segment = stage.show(text, closed=closed)
+            if segment:
+                map_.add(segment)
+            else:
+                map_.same(len(text))
+        return text
+
+    def _calm(self, text: str) -> bool:
+        return (
+            plain(text)
+            and not any(char in text for char in self._quiet)
+            and not any(stage.waiting for stage in self._stages)
+        )
+
+
+class LensReader:
+    """The reader of several lenses: gives out a match when no lens can find one that begins before it any more."""
+
+    __slots__ = ("_reading", "_waiting")
+
+    def __init__(self, lens: Lens) -> None:
+        self._reading = _Reading(lens)
+        self._waiting: list[Match] = []
+
+    def read(self, text: str, *, closed: bool) -> tuple[list[Match], int]:
+        """See ``Reader``."""
+        found, limit = self._reading.read(text, closed=closed)
+        if not found and not self._waiting:
+            return found, limit
+        ready = sorted([*self._waiting, *found], key=lambda match: (match.start, -match.end, match.order))
+        count = len(ready) if closed else sum(match.start < limit for match in ready)
+        self._waiting = ready[count:]
+        return ready[:count], limit
+
+
+class Lenses:
+    """The rules of several policies, each behind the lenses of its policy's strictness. Immutable.
+
+    ``entries`` are (policy, rule) in order of precedence.
+    """
+
+    __slots__ = ("_lens", "entries")
+
+    def __init__(self, entries: Iterable[tuple[Policy, Rule]]) -> None:
+        self.entries = tuple(entries)
+        self._lens = _build(self.entries)
+
+    def __bool__(self) -> bool:
+        return bool(self.entries)
+
+    def policy(self, match: Match) -> Policy:
+        """The policy a match belongs to."""
+        return self.entries[match.order][0]
+
+    def rule(self, match: Match) -> Rule:
+        """The rule a match belongs to."""
+        return self.entries[match.order][1]
+
+    def reader(self) -> Reader:
+        """Something to read one text with that arrives in pieces."""
+        if self._lens.scanner and not self._lens.lenses:
+            return self._lens.scanner.reader()
+        return LensReader(self._lens)
+
+    def scan(self, text: str) -> list[Match]:
+        """All matches in a whole text, in order."""
+        if self._lens.scanner and not self._lens.lenses:
+            return self._lens.scanner.scan(text)
+        return LensReader(self._lens).read(text, closed=True)[0]
+
+
+def _build(entries: Sequence[tuple[Policy, Rule]]) -> Lens:
+    def looking(rules: Iterable[int]) -> tuple[Scanner | None, tuple[int, ...]]:
+        orders = tuple(rules)
+        return (Scanner(tuple(entries[order] for order in orders)) if orders else None), orders
+
+    def of(strictness: Strictness, *, words: bool = False) -> list[int]:
+        return [
+            order
+            for order, (policy, rule) in enumerate(entries)
+            if policy.match is strictness and isinstance(rule, HardenedWords) is words
+        ]
+
+    hard, words = of(Strictness.HARDENED), of(Strictness.HARDENED, words=True)
+    if any(isinstance(rule, HardenedWords) and policy.match is not Strictness.HARDENED for policy, rule in entries):
+        raise ValueError("only a hardened policy can have rules that expect a hardened text")
+    folded = Lens((Fold,), *looking(of(Strictness.FOLDED)))
+    clipped = Lens((Clip,), *looking(words))
+    spelled = Lens((Spelled, Clip), *looking(words))
+    decoded = Lens((Decode,), *looking(hard), lenses=_needed(clipped))
+    tagged = Lens((Tags,), *looking(hard), lenses=_needed(clipped))
+    hardened = Lens(
+        (Fold, Unescape, Unescape, Fold),
+        *looking(hard),
+        lenses=_needed(clipped, spelled, *((decoded,) if hard or words else ())),
+        quiet="&%\\",
+    )
+    exact = looking(of(Strictness.EXACT))
+    lenses = _needed(folded, hardened, *((tagged,) if hard or words else ()))
+    return Lens((), *exact, lenses=lenses)
+
+
+def _needed(*lenses: Lens) -> tuple[Lens, ...]:
+    return tuple(each for each in lenses if each.needed)
