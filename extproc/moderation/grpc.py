@@ -8,6 +8,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 import grpc
+from google.protobuf.message import DecodeError
 
 from extproc._pb import moderator_pb2 as pb
 from extproc.errors import ConfigError
@@ -40,10 +41,8 @@ class Grpc:
 
     def __init__(self, moderation: Moderation) -> None:
         self._channel = _channel(moderation)
-        self._judge = self._channel.unary_unary(
-            METHOD,
-            request_serializer=pb.JudgeRequest.SerializeToString,
-            response_deserializer=pb.JudgeResponse.FromString,
+        self._judge: grpc.aio.UnaryUnaryMultiCallable[pb.JudgeRequest, bytes] = self._channel.unary_unary(
+            METHOD, request_serializer=pb.JudgeRequest.SerializeToString
         )
         self._metadata = tuple(("authorization", f"Bearer {key}") for key in moderation.keys)
         self._wanted = moderation.categories
@@ -58,11 +57,12 @@ class Grpc:
         )
         status: Any = None
         try:
-            answer = await self._judge(request, metadata=self._metadata)
+            raw = await self._judge(request, metadata=self._metadata)
         except grpc.aio.AioRpcError as error:
             status = error.code()
         if status is not None:  # outside, so that what the service said hangs on nothing
             raise ModerationError("the service cannot be reached, or refused", outage=status not in _OURS)
+        answer = _read(raw)
         if len(answer.findings) != len(texts):
             raise ModerationError("the service did not answer for every text")
         return [self._finding(each, text.text) for each, text in zip(answer.findings, texts, strict=True)]
@@ -77,6 +77,15 @@ class Grpc:
     async def aclose(self) -> None:
         """See ``client.Service``."""
         await self._channel.close()
+
+
+def _read(raw: bytes) -> pb.JudgeResponse:
+    """The message. gRPC itself would log what it cannot read, and go on without."""
+    try:
+        return pb.JudgeResponse.FromString(raw)
+    except DecodeError:
+        pass
+    raise ModerationError("the service's answer is not what it should be")
 
 
 def _marks(marks: Iterable[pb.Mark], scores: dict[str, float], length: int) -> Iterable[Mark]:

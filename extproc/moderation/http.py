@@ -24,6 +24,9 @@ ANSWER_MAX: Final = 1 << 20
 """Bytes of an answer; more is an error."""
 
 _KEEP: Final = 30.0
+_FAILED: Final = -1
+_BROKEN: Final = -2
+"""In place of a status: there is none; there is none, and the connection broke before any answer."""
 _OUTAGES: Final = frozenset({401, 403, 404, 407, 408, 429})
 """Statuses that do not depend on what was asked; all above 499 besides."""
 
@@ -90,20 +93,26 @@ class Http:
 
     async def send(self, url: str, body: bytes, headers: Mapping[str, str]) -> Any:
         """The same with a body as it is, and further headers."""
-        failed = True
-        status, raw = 0, b""
-        try:
-            async with self._client.stream("POST", url, content=body, headers={**self._headers, **headers}) as answer:
-                status = answer.status_code
-                raw = await _body(answer) if status == 200 else b""
-            failed = False
-        except (httpx2.HTTPError, httpx2.StreamError, httpx2.InvalidURL, OSError, ValueError):
-            pass  # raised below, where nothing hangs on it: theirs hold the request
-        if failed:
+        status, raw = await self._exchange(url, body, {**self._headers, **headers})
+        if status == _BROKEN:  # a connection that was kept, maybe; a judgement may be asked for twice
+            status, raw = await self._exchange(url, body, {**self._headers, **headers})
+        if status in (_BROKEN, _FAILED):
             raise ModerationError("the service cannot be reached, or broke off", outage=True)
         if status != 200:
             raise ModerationError("the service refused", outage=status in _OUTAGES or status >= 500)
         return _value(raw)
+
+    async def _exchange(self, url: str, body: bytes, headers: Mapping[str, str]) -> tuple[int, bytes]:
+        """The status and, with 200, the body. No exception of the library goes on: theirs hold the request."""
+        status = 0
+        try:
+            async with self._client.stream("POST", url, content=body, headers=headers) as answer:
+                status = answer.status_code
+                return status, await _body(answer) if status == 200 else b""
+        except (httpx2.ReadError, httpx2.WriteError, httpx2.RemoteProtocolError):
+            return _FAILED if status else _BROKEN, b""
+        except (httpx2.HTTPError, httpx2.StreamError, httpx2.InvalidURL, OSError, ValueError):
+            return _FAILED, b""
 
     async def aclose(self) -> None:
         """Close all connections."""

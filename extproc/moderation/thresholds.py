@@ -10,7 +10,11 @@ from extproc.moderation.api import FLAGGED, Finding, Judgement, Mark, Text
 
 @dataclass(frozen=True, slots=True)
 class Fired:
-    """What counts: the categories, sorted, each once; and by text the places to redact (none where nothing fired)."""
+    """What counts: the categories, sorted, each once; and by text the places to redact (none where nothing fired).
+
+    Places are in order and do not overlap: what overlaps is one place, with the category of the first (of those that begin
+    together, the longest), as with rules.
+    """
 
     labels: tuple[str, ...]
     marks: tuple[tuple[Mark, ...], ...]
@@ -43,4 +47,15 @@ def fired(judgement: Judgement, texts: Sequence[Text], thresholds: Mapping[str, 
 def _places(finding: Finding, names: tuple[str, ...], thresholds: Mapping[str, float], length: int) -> tuple[Mark, ...]:
     counts = [each for each in finding.marks if each.label in names and each.score >= thresholds.get(each.label, 0.0)]
     placed = {each.label for each in counts}
-    return next(((Mark(0, length, name),) for name in names if name not in placed), tuple(counts))
+    unplaced = [name for name in names if name not in placed]
+    return (Mark(0, length, unplaced[0]),) if unplaced else _apart(counts)
+
+
+def _apart(marks: list[Mark]) -> tuple[Mark, ...]:
+    found: list[Mark] = []
+    for mark in sorted(marks, key=lambda each: (each.start, -each.end)):
+        if found and mark.start < found[-1].end:
+            found[-1] = found[-1]._replace(end=max(found[-1].end, mark.end))
+        else:
+            found.append(mark)
+    return tuple(found)

@@ -23,7 +23,7 @@ policies:
 """
     kind: Literal["moderation"]
     service: api.Service = Field(
-        description="who judges; `judge` is any chat model, `grpc` and `webhook` your own service"
+        description="who judges; `judge` is a chat model, `grpc` and `webhook` services of yours"
     )
     url: str = Field("", description="where it is; OpenAI unless said, for `openai` and `judge`")
     model: str = Field("", description="what it judges with; for bedrock GUARDRAIL/VERSION")
@@ -33,12 +33,8 @@ policies:
     categories: dict[str, Annotated[float, Field(gt=0, le=1)]] = Field(
         {}, description="the score from which on each counts; absent: whatever the service itself flags"
     )
-    action: Action = Field(
-        Action.BLOCK, description="block, audit, or redact (services that say where; in requests, with `wait: before`)"
-    )
-    wait: Literal["before", "parallel"] = Field(
-        "before", description="parallel: only the answer waits, not the request"
-    )
+    action: Action = Field(Action.BLOCK, description="block, audit, or redact (in requests, if the service says where)")
+    wait: Literal["before", "parallel"] = Field("before", description="parallel: the answer waits, not the request")
     deadline: Annotated[Duration, Field(le=60)] = Field(2.0, description="after it, the service counts as failed")
     window: int = Field(2000, ge=1, le=100_000, description="characters of a streamed answer judged at a time")
     lag: int = Field(0, ge=0, le=100_000, description="characters of it that may leave before they are judged")
@@ -46,10 +42,10 @@ policies:
     ca: str | None = Field(None, description="PEM bundle its certificate is checked with; default: the system's")
 
     @model_validator(mode="after")
-    def _possible(self) -> Self:
+    def _describes(self) -> Self:
         found = services.problem(self.service, self._place, self.model, [api.label(each) for each in self.categories])
-        if found:
-            raise ValueError(found)
+        if found or self.restore:
+            raise ValueError(found or "`restore` is not possible here")
         if self.action not in self._actions:
             raise ValueError(f"`action` must be {', '.join(sorted(self._actions))} here; {services.REDACTS}")
         return self
@@ -71,15 +67,12 @@ policies:
         """A policy without rules, with a description of the service."""
         services.load(self.service)  # now, rather than when the first text waits for it
         description = api.Moderation(
+            **self.model_dump(include={"service", "model", "wait", "deadline", "window", "lag", "language"}),
+            url=self._place,
             keys=services.keys(self.service, self.key, self._place, context.environment, context.folder),
             thresholds=tuple(sorted((api.label(each), least) for each, least in self.categories.items())),
             ca=str(context.folder / self.ca) if self.ca else "",
             places=Action.REDACT in self._actions,
             template=self.replacement("{type}", context),
-            url=self._place,
-            **{
-                each: getattr(self, each)
-                for each in ("service", "model", "wait", "deadline", "window", "lag", "language")
-            },
         )
         return replace(super().compile(name, context), moderation=description, actions=self._actions)
