@@ -182,7 +182,7 @@ def start_firewall(start: Start, judge: Judge) -> Running:
         environment={"JUDGE_KEY": JUDGE_KEY},
         policies=policies,
         attach=attach,
-        processor={"python": True, "keep_alive": "300ms"},
+        processor={"python": True, "keep_alive": "300ms", "message_timeout": "3s"},
         overrides={"usagepanda": True, "loosen": [{"policies": ["extra"], "to": {"jwt": {"team": "trusted"}}}]},
         models={"house-model": "beta/house"},
     )

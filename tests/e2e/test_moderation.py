@@ -138,6 +138,16 @@ def test_parallel_a_verdict_before_the_answer(guarded: Case, judge: Judge) -> No
     assert b"MARKER" not in answer.result().content
 
 
+def test_it_may_take_longer_than_the_processor(guarded: Case, judge: Judge) -> None:
+    """``message_timeout`` is for the processor; the service has a deadline of its own."""
+    gate = judge.hold(f"hold-{guarded.id}")
+    answer = later(guarded, f"hold-{guarded.id}", "gpt-before")
+    assert gate.reached.wait(10)
+    time.sleep(3.5)
+    gate.open()
+    assert answer.result().status_code == 200, answer.result().text
+
+
 # answers
 
 
