@@ -9,9 +9,11 @@ the rule listed first).
 from __future__ import annotations
 
 import sys
+from collections import defaultdict
 from typing import NamedTuple
 
 from extproc.policy.api import Action, OnError, Policy
+from extproc.policy.gate import Gate
 from extproc.policy.rules import RegexBundle, RegexRule, Rule, Sample
 from extproc.policy.words import WordBundle, WordRule
 
@@ -37,7 +39,7 @@ class Scanner:
     ``behind`` is how many characters before a match its rule may look at.
     """
 
-    __slots__ = ("_others", "_regexes", "_words", "behind", "entries")
+    __slots__ = ("_gates", "_others", "_regexes", "_words", "behind", "entries")
 
     def __init__(self, entries: tuple[tuple[Policy, Rule], ...]) -> None:
         self.entries = entries
@@ -45,6 +47,8 @@ class Scanner:
         words = [(index, rule) for index, (_, rule) in enumerate(entries) if isinstance(rule, WordRule)]
         self.behind = max((rule.behind for _, rule in regexes), default=1)
         bundled = {index for index, _ in (*regexes, *words)}
+        self._gates = _by_gate(regexes)
+        regexes = [(index, rule) for index, rule in regexes if rule.gate is None]
         self._regexes = RegexBundle(regexes) if regexes else None
         self._words = WordBundle(words) if words else None
         self._others = [index for index in range(len(entries)) if index not in bundled]
@@ -65,9 +69,16 @@ class Scanner:
         least = self._regexes.pending(sample, start) if self._regexes else len(sample.text)
         if self._words:
             least = self._words.pending(sample, start, least)
-        for index in self._others:
+        for gate, _ in self._gates:
+            least = min(least, gate.pending(sample, start))
+        for index in (*self._others, *self._gated(sample, start)):
             least = min(least, self.entries[index][1].pending(sample, start))
         return least
+
+    def _gated(self, sample: Sample, start: int) -> list[int]:
+        return [
+            index for gate, indices in self._gates for number in gate.found(sample, start) for index in indices[number]
+        ]
 
     def matches(self, sample: Sample, start: int, limit: int, ahead: dict[int, int]) -> list[Match]:
         """All matches whose candidates begin in ``start <= s < limit``, in order of their own beginnings.
@@ -79,16 +90,38 @@ class Scanner:
         if start >= limit:
             return []
         found: list[Match] = []
-        active = list(self._others)
+        active = [*self._others, *self._gated(sample, start)]
         if self._regexes:
             active += self._regexes.found(sample, start)
         if self._words:
             active += self._words.found(sample, start, limit)
         for index in active:
-            ahead[index] = self._run(index, sample, max(start, ahead.get(index, 0)), limit, found)
+            ahead[index] = self._run(index, sample, max(start, ahead.get(index, 0)), limit, found, ahead)
         return in_order(found)
 
-    def _run(self, order: int, sample: Sample, cursor: int, limit: int, found: list[Match]) -> int:
+    def resume(self, sample: Sample, ahead: dict[int, int]) -> int:
+        """Where matches that an earlier sample left open go on to; 0: there are none.
+
+        Such a match is kept in ``ahead`` under ``~order``, with the end of that sample, which it reached.
+        """
+        furthest = 0
+        for key in [key for key in ahead if key < 0]:
+            end = self._extend(~key, sample, ahead.pop(key), ahead)
+            ahead[~key] = max(end, ahead.get(~key, 0))
+            furthest = max(furthest, end)
+        return furthest
+
+    def _extend(self, order: int, sample: Sample, end: int, ahead: dict[int, int]) -> int:
+        rule = self.entries[order][1]
+        if isinstance(rule, RegexRule) and rule.open_ended:
+            end = rule.extend(sample, end)
+            if end == len(sample.text) and not sample.closed:
+                ahead[~order] = end
+        return end
+
+    def _run(
+        self, order: int, sample: Sample, cursor: int, limit: int, found: list[Match], ahead: dict[int, int]
+    ) -> int:
         policy, rule = self.entries[order]
         while cursor < limit:
             try:
@@ -99,15 +132,25 @@ class Scanner:
                 raise PolicyFailedError(policy) from None
             if span is None:
                 return limit
-            if span[0] < span[1]:
-                found.append(Match(span[0], span[1], order))
             cursor = span[1]
+            if span[0] < span[1]:
+                cursor = self._extend(order, sample, cursor, ahead)
+                found.append(Match(span[0], cursor, order))
         return cursor
 
     def scan(self, text: str) -> list[Match]:
         """All matches in a whole text, in order."""
         sample = Sample(text, closed=True)
         return self.matches(sample, 0, len(text), {})
+
+
+def _by_gate(regexes: list[tuple[int, RegexRule]]) -> list[tuple[Gate, dict[int, list[int]]]]:
+    """The gates of these rules, each with the rules it names by their numbers there."""
+    gates: dict[Gate, dict[int, list[int]]] = {}
+    for index, rule in regexes:
+        if rule.gate is not None:
+            gates.setdefault(rule.gate[0], defaultdict(list))[rule.gate[1]].append(index)
+    return list(gates.items())
 
 
 def in_order(matches: list[Match]) -> list[Match]:

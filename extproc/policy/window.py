@@ -12,6 +12,7 @@ Cursors count from the beginning of the buffer:
 ``_decided``  no undecided match begins before it; the next search for one starts here;
 ``_emitted``  operations cover the text up to here; ahead of ``_decided`` while a cluster of matches is open;
 ``_ahead``    where the next match of a rule may begin that ends beyond ``_decided`` (matches of one rule do not overlap);
+              Below zero: an open-ended match reached the end of what had arrived and may go on (see ``Scanner.resume``);
 ``_waiting``  decided matches that begin at ``_decided`` or later.
 """
 
@@ -60,9 +61,11 @@ class Window:
         return self._advance(sample, len(self._buffer))
 
     def _advance(self, sample: Sample, limit: int) -> list[Op]:
-        matches = self._due(self._scanner.matches(sample, self._decided, limit, self._ahead), limit)
         ops: list[Op] = []
-        done = self._emitted
+        done = max(self._emitted, self._scanner.resume(sample, self._ahead))
+        if done > self._emitted:
+            ops.append(Op(done - self._emitted, ""))
+        matches = self._due(self._scanner.matches(sample, self._decided, limit, self._ahead), limit)
         if matches:
             stop = blocking(self._scanner, matches)
             for match in matches if stop < 0 else matches[: stop + 1]:
