@@ -21,12 +21,12 @@ def compiled(value, context=None):
 
 
 def test_the_defaults_enforce_everywhere_and_fail_closed():
-    for value in (REGEX, WORDS, {"kind": "pii"}):
+    for value in (REGEX, WORDS, {"kind": "pii"}, {"kind": "secrets"}):
         policy = compiled(value)
         assert (policy.action, policy.mode, policy.on_error) == (Action.REDACT, Mode.ENFORCE, OnError.BLOCK)
         assert (policy.phases, policy.scopes) == (frozenset(Phase), frozenset(Scope))
         assert policy.enforced
-    assert len(KINDS) == 3
+    assert len(KINDS) == 4
 
 
 @pytest.mark.parametrize(
