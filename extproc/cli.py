@@ -6,8 +6,9 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from extproc import commands
+from extproc import cases, commands, explain
 from extproc.errors import ConfigError, StartupError
+from extproc.policy.api import Phase, Scope
 from extproc.version import __version__
 
 
@@ -66,6 +67,28 @@ def _parser() -> argparse.ArgumentParser:
         "--live", action="store_true", help="also try ports, names, certificates and keys; spends nothing"
     )
     check.add_argument("--envoy", metavar="PATH", help="Envoy binary that checks what it would be given")
+
+    explain_ = _command(commands_, "explain", explain.explain, "show what would happen to a request or text, and why")
+    explain_.add_argument("file", metavar="FILE", help="a chat request's body (JSON) or a text; - for standard input")
+    _configured(explain_)
+    explain_.add_argument("--text", action="store_true", help="take the input as a text, whatever it looks like")
+    explain_.add_argument("--phase", choices=list(Phase), default="request", help="of a text (request)")
+    explain_.add_argument("--scope", choices=list(Scope), default="user", help="of a text: whose words (user)")
+    explain_.add_argument("--as", dest="caller", default="", metavar="CALLER", help="the caller's verified principal")
+    explain_.add_argument(
+        "--claim", action="append", default=[], metavar="NAME=VALUE", help="claim of a verified token"
+    )
+    explain_.add_argument("--header", action="append", default=[], metavar="NAME:VALUE", help="request header")
+    explain_.add_argument("--route", default="", help="name of the Envoy route")
+    explain_.add_argument("--model", default="", help="model of a text's request")
+    explain_.add_argument("--operation", default="", help="operation of a text's request")
+    explain_.add_argument("--json", action="store_true", help="print JSON")
+
+    test = _command(
+        commands_, "test", cases.test, "run the examples of packs and cases of your own; status 1 on failures"
+    )
+    test.add_argument("files", metavar="FILE", nargs="*", help="YAML file of cases")
+    _configured(test)
 
     config = _command(commands_, "config", commands.show_config, "print the effective configuration")
     _configured(config)

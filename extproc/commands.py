@@ -201,7 +201,7 @@ def check(options: argparse.Namespace) -> int:
     loaded, runtime = _runtime(options)
     source = ", ".join(str(path) for path in loaded.source.files) or "the environment (no file)"
     print(f"configuration: {source}: ok")
-    for policy in runtime.chain.policies:
+    for policy in runtime.attached.usual.policies:
         phases = "+".join(sorted(phase.value for phase in policy.phases))
         print(f"policy {policy.name}: {policy.action.value}, {policy.mode.value}, {phases}, {len(policy.rules)} rules")
     for group in runtime.groups:

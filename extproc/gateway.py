@@ -73,14 +73,17 @@ def processor_addresses(runtime: Runtime, run: Path) -> tuple[str, ...]:
     return tuple(bind.replace("{n}", str(n)) for n in workers)
 
 
-def transport_for(runtime: Runtime, service: Service, address: str, listener: socket.socket | None) -> Transport:
+def transport_for(
+    runtime: Runtime, service: Service, address: str, listener: socket.socket | None, patience: float = 0.0
+) -> Transport:
     """The transport for one worker.
 
     Args:
         address: where Envoy looks for it: a socket's path, or HOST:PORT.
         listener: what is bound there already, for the native transport; None for the other, which binds itself.
+        patience: seconds in which the other may find the address taken, by a worker that is about to let go of it.
     """
     max_body = runtime.config.gateway.max_body
     if listener is not None:
         return NativeTransport(service, listener, max_body)
-    return GrpcTransport(service, f"unix:{address}" if address.startswith("/") else address, max_body)
+    return GrpcTransport(service, f"unix:{address}" if address.startswith("/") else address, max_body, patience)

@@ -7,6 +7,7 @@ import socket
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -43,6 +44,7 @@ class Member:
         """The configuration it decides by."""
         self.prepared = 0
         """The configuration whose backends it knows."""
+        self._listening = asyncio.Event()
         self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     @classmethod
@@ -85,17 +87,25 @@ class Member:
             self.kill()
             raise StartupError("a worker takes too long to start") from None
 
+    async def listening(self) -> None:
+        """Wait until it accepts on the address it was told, or cannot any more."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._listening.wait(), READY_WITHIN)
+
     def heard(self, message: dict[str, Any]) -> None:
         """Note what a message of its says about it."""
         if "failed" in message:
             self.failed(message["failed"])
         self.generation = max(self.generation, message.get("ready", 0), message.get("reloaded", 0))
         self.prepared = max(self.prepared, message.get("prepared", 0), self.generation)
+        if "listening" in message:
+            self._listening.set()
         if "ready" in message and not self._ready.done():
             self._ready.set_result(None)
 
     def failed(self, why: str) -> None:
-        """It will not start."""
+        """It will not start, or not go on."""
+        self._listening.set()
         if not self._ready.done():
             self._ready.set_exception(StartupError(why))
             self._ready.exception()  # whether anybody waits or not

@@ -3,7 +3,7 @@
 The sockets Envoy connects to belong to the supervisor; a worker is only told to accept on one. So a socket never goes
 away: while a worker has died and the next has not begun, connections wait instead of failing. One spare worker stands
 ready to take over within milliseconds, where starting a process takes about a second. (Workers of the grpcio transport
-bind addresses themselves: there the next worker has to be started first, and there is no spare.)
+bind addresses themselves, as soon as whoever held them lets go; of those there is no spare.)
 """
 
 from __future__ import annotations
@@ -162,27 +162,32 @@ class Pool:
             StartupError: a new one cannot start; those not replaced yet go on.
         """
         for number in sorted(self._installed):
-            old = self._installed[number]
-            if self._native:
-                fresh = await self._spawn(None)
-                await fresh.started()
-                self._install(number, fresh)
-                old.channel.send(op="stop", grace=grace)
-            else:  # it holds the address, and must let go of it first
-                del self._installed[number]
-                old.channel.send(op="stop", grace=grace)
-                await old.process.wait()
-                self._install(number, await self._successor(number, 0.0))
+            if old := self._installed.get(number):  # else it has died, and another new one is on its way
+                await self._replace(number, old, grace)
         spare, self._spare = self._spare, None
         if spare:
             spare.channel.send(op="stop", grace=0)
+
+    async def _replace(self, number: int, old: Member, grace: float) -> None:
+        fresh = await self._spawn(None)
+        await fresh.started()
+        if (
+            self._installed.get(number) is not old
+        ):  # it has died meanwhile; whoever waited for that puts one in its place
+            fresh.channel.send(op="stop", grace=0)
+        elif self._native:
+            self._install(number, fresh)
+            old.channel.send(op="stop", grace=grace)
+        else:  # it holds the address, and lets go of it before its answers end
+            old.channel.send(op="stop", grace=grace)
+            self._install(number, fresh)
+            await fresh.listening()
 
     def _install(self, number: int, member: Member) -> None:
         """Let Envoy find this worker under this number."""
         if self._loaded and member.generation < self._generation:  # the configuration changed while it started
             member.channel.send(**order("reload", self._loaded, self._generation, self._packs))
-        if self._native:
-            member.channel.send(op="listen", number=number)
+        member.channel.send(op="listen", number=number, address=self._addresses[number])
         self._installed[number] = member
         self._background(self._keep(number, member))
 
@@ -228,7 +233,7 @@ class Pool:
     # one worker
 
     async def _spawn(self, number: int | None) -> Member:
-        """A worker process with its first order. On sockets of ours it waits to be told which; else it binds its own."""
+        """A worker process with its first order. Without a number, and on sockets of ours, it waits to be told where."""
         if self._loaded is None:
             raise StartupError("the workers have no configuration")
         member = await Member.spawn(f"worker-{next(self._names)}", self._sockets)

@@ -11,23 +11,17 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import SplitResult, urlsplit
 
-import pydantic
-
-from extproc.config.load import Loaded, shipped
+from extproc.config.load import Loaded
 from extproc.config.model import Config, ModelGroup, Provider
 from extproc.config.references import UnresolvedError, is_reference, resolve
-from extproc.config.source import Keys
 from extproc.errors import ConfigError, Problem
 from extproc.formats.openai_chat import OpenAIChat
-from extproc.policy.api import Policy
-from extproc.policy.chain import Chain
-from extproc.policy.kinds import AnyPolicy
-from extproc.policy.kinds.base import Context
-from extproc.policy.pattern import PatternError
+from extproc.policy.attach import Attached
+from extproc.policy.compile import compile_policies
+from extproc.policy.override import Headers
 from extproc.providers.known import KNOWN, Known
 
 _SLUG: Final = re.compile(r"[^a-z0-9]+")
-_ANY_POLICY: Final[pydantic.TypeAdapter[AnyPolicy]] = pydantic.TypeAdapter(AnyPolicy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +118,8 @@ class Runtime:
     loaded: Loaded = field(repr=False)
     packs: Path | None
     generation: int
-    chain: Chain
+    attached: Attached = field(repr=False)
+    overrides: Headers = field(repr=False)
     groups: tuple[Group, ...]
     by_name: Mapping[str, Group] = field(repr=False)
     by_prefix: tuple[tuple[str, Group], ...] = field(repr=False)
@@ -169,17 +164,17 @@ def compile_runtime(
         ConfigError: it cannot work; with every problem found.
     """
     problems: list[Problem] = []
-    policies = _policies(loaded, packs, problems)
+    attached, overrides = compile_policies(loaded, packs, problems)
     groups = _groups(loaded, problems)
     if problems:
         raise ConfigError(problems)
-    chain = Chain(policies)
     return Runtime(
         config=loaded.config,
         loaded=loaded,
         packs=packs,
         generation=generation,
-        chain=chain,
+        attached=attached,
+        overrides=overrides,
         groups=groups,
         by_name={group.name: group for group in groups},
         # sorted: from long to short
@@ -187,56 +182,8 @@ def compile_runtime(
         backends={backend.id: backend for group in groups for backend in group.backends},
         former=before.backends if before else {},
         format=OpenAIChat(),
-        armed=",".join(chain.armed()),
+        armed=attached.usual.header,
     )
-
-
-# policies
-
-
-def _policies(loaded: Loaded, packs: Path | None, problems: list[Problem]) -> list[Policy]:
-    config = loaded.config
-    known = {
-        **{name: _ANY_POLICY.validate_python(each) for name, each in shipped()["policies"].items()},
-        **config.policies,
-    }
-    sets: dict[str, list[str]] = {**shipped()["sets"], **config.sets}
-    if config.attach is not None:
-        wanted: list[tuple[str, Keys]] = [
-            (name, ("attach", index)) for index, line in enumerate(config.attach) for name in line.use
-        ]
-    elif config.policies:
-        wanted = [(name, ("policies", name)) for name in config.policies]
-    else:
-        wanted = [("recommended", ())]
-    chosen: dict[str, None] = {}
-    for name, keys in wanted:
-        try:
-            chosen.update(dict.fromkeys(_expand(name, known, sets, ())))
-        except ConfigError as error:
-            problems.append(loaded.problem(keys, str(error.problems[0].message)))
-    context = Context(loaded.folder, packs, config.redaction)
-    compiled = []
-    for name in chosen:
-        try:
-            compiled.append(known[name].compile(name, context))
-        except (PatternError, UnresolvedError) as error:
-            problems.append(loaded.problem(("policies", name), str(error)))
-        except ConfigError as error:
-            problems += [loaded.problem(("policies", name), str(each)) for each in error.problems]
-    return compiled
-
-
-def _expand(
-    name: str, known: Mapping[str, AnyPolicy], sets: Mapping[str, list[str]], above: tuple[str, ...]
-) -> list[str]:
-    if name in above:
-        raise ConfigError(f"the set '{name}' contains itself")
-    if name in known:
-        return [name]
-    if name not in sets:
-        raise ConfigError(f"there is no policy or set '{name}'; known: {', '.join(sorted([*known, *sets]))}")
-    return [each for member in sets[name] for each in _expand(member, known, sets, (*above, name))]
 
 
 # models and backends

@@ -11,19 +11,23 @@ import asyncio
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from extproc import wire
 from extproc.budget import Budget
 from extproc.errors import ProtocolError
 from extproc.events import Close, Effect
+from extproc.exchange.judging import Found, Question
 from extproc.exchange.router import RouterExchange
 from extproc.exchange.upstream import UpstreamExchange
 from extproc.metrics import Counters
 from extproc.operations import Operation
 from extproc.runtime import Runtime
 from extproc.telemetry import Log, Record
+
+Judge = Callable[[Question], Awaitable[Found]]
+"""Asks a policy's service."""
 
 FILTER = "x-llm-filter"
 """gRPC metadata that names the calling filter: ``router`` or ``upstream``."""
@@ -59,6 +63,7 @@ class Session:
         """
         try:
             effects = self._exchange.receive(wire.decode(data, headers=self._exchange.reads_headers))
+            self._carry_questions()
             return _turn(effects)
         except ProtocolError as error:
             self._service.fault("protocol", "Envoy broke the order of the protocol", what=str(error))
@@ -66,6 +71,16 @@ class Session:
         except Exception as error:
             self._service.fault("internal", "an exchange failed and was closed", where=_where(error))
             raise StreamFailed("llm-extproc: internal error") from None
+
+    def _carry_questions(self) -> None:
+        if isinstance(self._exchange, RouterExchange):
+            for question in self._exchange.questions():
+                self._service.ask(self, question)
+
+    def told(self, question: Question, found: Found) -> None:
+        """A service has answered; ``tick`` acts on it."""
+        if isinstance(self._exchange, RouterExchange):
+            self._exchange.told(question, found)
 
     @property
     def answered(self) -> bool:
@@ -89,20 +104,23 @@ class Session:
             StreamFailed: as ``message``.
         """
         try:
-            return _turn(self._exchange.tick() if isinstance(self._exchange, RouterExchange) else [])
+            effects = self._exchange.tick() if isinstance(self._exchange, RouterExchange) else []
+            self._carry_questions()
+            return _turn(effects)
         except Exception as error:
             self._service.fault("internal", "an exchange failed and was closed", where=_where(error))
             raise StreamFailed("llm-extproc: internal error") from None
 
-    def incoming(self, by: int) -> Turn | None:
-        """So many bytes more (or, negative, less) of messages are waiting to be whole or to be taken.
+    def incoming(self, by: int) -> bool:
+        """So many bytes more (or, negative, less) of messages are waiting to be whole or taken; False if that is too much.
 
-        Returns:
-            What to say instead of waiting for more, where all streams together have too much; else None.
+        That is for whoever wants more: to a stream that gives some back, or wants none, it is no reason to end.
         """
-        if self._service.within_budget(by) or by < 0 or not isinstance(self._exchange, RouterExchange):
-            return None
-        return _turn(self._exchange.overloaded())
+        return self._service.within_budget(by) or by <= 0
+
+    def overloaded(self) -> Turn:
+        """What to say instead of waiting for more; nothing where it is too late for that. Not during ``message``."""
+        return _turn(self._exchange.overloaded() if isinstance(self._exchange, RouterExchange) else [])
 
     def end(self) -> None:
         """The stream is over, however it ended. May be called more than once."""
@@ -117,14 +135,26 @@ def _turn(effects: list[Effect]) -> Turn:
 
 
 class Service:
-    """Opens sessions on the runtime that is current at that moment, and knows all that are open."""
+    """Opens sessions on the runtime that is current at that moment, and knows all that are open.
 
-    def __init__(self, runtime: Callable[[], Runtime], log: Log, counters: Counters | None = None) -> None:
+    ``judge`` carries a question to its service; whatever it raises counts as "no answer".
+    """
+
+    def __init__(
+        self,
+        runtime: Callable[[], Runtime],
+        log: Log,
+        counters: Counters | None = None,
+        judge: Judge | None = None,
+    ) -> None:
         self._runtime = runtime
         self._log = log
         self._counters = counters or Counters()
         self._open: dict[Session, Callable[[Session], None]] = {}
         self._budget = Budget(sys.maxsize)
+        self._judge = judge
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._asking: dict[Session, set[asyncio.Task[None]]] = {}
 
     def open(self, filter_name: str, wake: Callable[[Session], None] = lambda session: None) -> Session:
         """The session for a filter. ``wake`` is called when its ``tick`` is due.
@@ -143,6 +173,38 @@ class Service:
         self._open[session] = wake
         return session
 
+    # questions to services
+
+    def ask(self, session: Session, question: Question) -> None:
+        """Carry a question to its service, and the answer to the session. From any thread."""
+        if self._loop is None:
+            session.told(question, Found(failed=True))
+        else:
+            self._loop.call_soon_threadsafe(self._carry, session, question)
+
+    def _carry(self, session: Session, question: Question) -> None:
+        if session not in self._open:
+            return
+        task = asyncio.ensure_future(self._carried(session, question))
+        tasks = self._asking.setdefault(session, set())
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+    async def _carried(self, session: Session, question: Question) -> None:
+        try:
+            if self._judge is None:
+                raise RuntimeError("nobody to ask")
+            async with asyncio.timeout(question.policy.moderation.deadline):
+                found = await self._judge(question)
+        except Exception as error:
+            found = Found(failed=True)
+            self.fault(
+                "moderation", "a moderation service gave no answer", policy=question.policy.name, where=_where(error)
+            )
+        session.told(question, found)
+        if wake := self._open.get(session):
+            wake(session)
+
     def within_budget(self, by: int) -> bool:
         """Take (or, negative, give back) bytes of the budget; returns whether it still holds."""
         return self._budget.change(by)
@@ -150,13 +212,13 @@ class Service:
     def over(self, session: Session, record: Record | None) -> None:
         """A session has ended."""
         self._open.pop(session, None)
+        for task in self._asking.pop(session, ()):
+            task.cancel()
         if record and record.operation != Operation.HEALTH:  # asked every few seconds, and says nothing
             self._counters.exchange(record)
             try:
                 self._log.exchange(record)
-            except (
-                OSError
-            ):  # a full disk, a pipe nobody reads: the answer is out already, and the next one must go out too
+            except OSError:  # a full disk, a pipe nobody reads: the answer is out, and the next one must go out too
                 self._counters.add("extproc_faults", "log")
 
     def fault(self, kind: str, message: str, **details: str) -> None:
@@ -183,6 +245,7 @@ class Service:
 
     async def tick_forever(self, every: float = 0.25) -> None:
         """Wake sessions as they become due, until cancelled."""
+        self._loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(every)
             self.wake(time.perf_counter())

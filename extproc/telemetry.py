@@ -18,7 +18,8 @@ class Record:
     """One exchange. Times in milliseconds; ``overhead_ms`` is time spent in the processor itself.
 
     ``end`` is ``complete``, ``blocked``, ``replied``, ``refused`` (an error of ours before any answer), ``error`` (the
-    answer could not be inspected) or ``cut`` (client, provider or Envoy broke off).
+    answer could not be inspected) or ``cut`` (client, provider or Envoy broke off). ``verdict`` is what the request came
+    to, ``outcome`` what request and answer came to; ``unscanned`` names content that no text rule can read.
     """
 
     generation: int
@@ -31,6 +32,8 @@ class Record:
     stream: bool = False
     status: int = 0
     upstream_status: int = 0
+    verdict: str = ""
+    unscanned: list[str] = field(default_factory=list)
     outcome: str = "allow"
     end: str = ""
     error: str = ""

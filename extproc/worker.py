@@ -22,6 +22,7 @@ from extproc.control import Channel
 from extproc.envoy.process import die_with_parent
 from extproc.errors import ConfigError, StartupError
 from extproc.gateway import transport_for
+from extproc.judges import Judges
 from extproc.loop import run
 from extproc.metrics import Counters
 from extproc.runtime import Runtime, compile_runtime
@@ -31,6 +32,8 @@ from extproc.transport.base import Transport
 
 BEAT: Final = 0.25
 """Seconds between signs of life."""
+_LET_GO_WITHIN: Final = 5.0
+"""Seconds in which the worker before this one lets go of its address; one that stands still is killed earlier."""
 
 
 class Worker:
@@ -46,6 +49,7 @@ class Worker:
         self._transport: Transport | None = None
         self._listeners: list[int] = []
         self._stall = 2.0
+        self._judges = Judges()
 
     async def main(self) -> int:
         """Serve until told to stop; returns the exit status."""
@@ -56,7 +60,7 @@ class Worker:
             runtime = self._runtime = _compiled(first)
             log = self._log = Log(first["log"])
             log.quiet = first["quiet"]
-            service = self._service = Service(self._current, log, self._counters)
+            service = self._service = Service(self._current, log, self._counters, self._judges)
             _settle()
             self._listeners = first["listeners"]
             if first["number"] is not None:
@@ -74,16 +78,19 @@ class Worker:
                 await self._transport.stop(grace)
             beat.cancel()
             tick.cancel()
+        await self._judges.aclose()
         faulthandler.cancel_dump_traceback_later()
         self._report(service)
         self._channel.close()
         return 0
 
-    async def _listen(self, number: int, address: str = "") -> None:
+    async def _listen(self, number: int, address: str, patience: float = 0.0) -> None:
         """Begin to serve what Envoy knows as the worker of this number."""
         listener = socket.socket(fileno=self._listeners[number]) if self._listeners else None
-        self._transport = transport_for(self._current(), self._serving(), address, listener)
-        await self._transport.start()
+        transport = transport_for(self._current(), self._serving(), address, listener, patience)
+        await transport.start()
+        self._transport = transport
+        self._channel.send(listening=number)
 
     def _serving(self) -> Service:
         if self._service is None:
@@ -102,7 +109,11 @@ class Worker:
                 return float(message["grace"])
             op = message.get("op")
             if op == "listen" and not self._transport:
-                await self._listen(message["number"])
+                try:
+                    await self._listen(message["number"], message["address"], _LET_GO_WITHIN)
+                except StartupError as error:
+                    self._channel.send(failed=str(error))
+                    return 0.0
             elif op == "speak" and self._log:
                 self._log.quiet = False
             elif op in ("prepare", "reload"):
@@ -124,6 +135,7 @@ class Worker:
             self._channel.send(prepared=generation)
         else:
             self._runtime, self._next = self._next, None
+            await self._judges.retain([each.moderation for each in self._runtime.attached.policies.values()])
             _settle()
             self._channel.send(reloaded=generation)
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
+from extproc.config.attach import Attachment, Overrides, Target
 from extproc.config.strict import Strict
 from extproc.config.units import Duration, Size
 from extproc.policy.kinds import AnyPolicy
@@ -71,6 +72,7 @@ class Processor(Strict):
     max_event: Size = Field(1 << 20, description="largest single event of a stream")
     max_held: Size = Field(4 << 20, description="most bytes held back for one answer")
     max_in_flight: Size = Field(128 << 20, description="most bytes that all answers of a worker hold; beyond it 503")
+    python: bool = Field(False, description="whether policies may be Python code (kind `python`)")
     keep_alive: Duration = Field(
         15.0, description="after so long without a byte, a comment goes out while text is held back"
     )
@@ -141,13 +143,6 @@ def _group(value: object) -> object:
     return {"backends": value} if isinstance(value, list) else value
 
 
-class Attachment(Strict):
-    """Which policies apply to what."""
-
-    use: Annotated[list[str], BeforeValidator(_listed)] = Field(description="sets and policies")
-    to: Literal["all"] = Field("all", description="all traffic")
-
-
 class Log(Strict):
     """One line an exchange, on standard output."""
 
@@ -178,8 +173,14 @@ class Config(Strict):
     attach: list[Attachment] | None = Field(
         None, description="absent: every policy of this file applies to all, or `recommended` if there is none"
     )
+    overrides: Overrides = Overrides()
     redaction: str = Field("[{type}]", description="what stands in for redacted text where a policy does not say")
     log: Log = Log()
+
+    def targets(self) -> list[Target]:
+        """Every description of requests in the file: what Envoy must tell of them."""
+        lines = [each.to for each in (*(self.attach or ()), *self.overrides.loosen)]
+        return [each for each in lines if isinstance(each, Target)]
 
     @field_validator("models")
     @classmethod

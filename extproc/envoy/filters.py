@@ -11,8 +11,10 @@ from typing import Any
 from extproc.config.model import Config
 from extproc.envoy import types
 from extproc.envoy.types import Json, seconds, typed
-from extproc.exchange.router import ATTEMPT, DECISION, UPSTREAM
+from extproc.exchange.replies import VERDICTS
+from extproc.exchange.router import ATTEMPT, DECISION, UPSTREAM, USAGE
 from extproc.exchange.upstream import BACKEND
+from extproc.policy.attach import ADDRESS, JWT, PRINCIPALS, ROUTE
 from extproc.service import FILTER
 
 
@@ -23,7 +25,9 @@ def _ext_proc(config: Config, name: str, mode: Json, **more: Any) -> Json:
         grpc_service={
             "envoy_grpc": {
                 "cluster_name": types.PROCESSOR_CLUSTER,
-                # Envoy only retries a stream of which nothing was answered: another worker starts from the beginning
+                # it is not this that keeps requests alive when a worker dies: Envoy (1.40) tries only calls again whose
+                # request is complete, and ours are open to the end; of 139 streams whose connection failed none was. Should
+                # that change, another worker starts from the beginning, as long as nothing has been answered
                 "retry_policy": {
                     "num_retries": 3,
                     "retry_on": "connect-failure,refused-stream,reset,unavailable",
@@ -61,16 +65,21 @@ def router_filter(config: Config) -> Json:
         "response_body_mode": "FULL_DUPLEX_STREAMED",
         "response_trailer_mode": "SEND",
     }
+    targets = config.targets()
+    attributes = [ROUTE] if any(each.route for each in targets) else []
+    attributes += [ADDRESS] if any(each.kind == "identity" for each in config.policies.values()) else []
+    attributes += PRINCIPALS if any(each.principal for each in targets) else ()
     config_ = _ext_proc(
         config,
         "router",
         mode,
+        **({"request_attributes": attributes} if attributes else {}),
         response_attributes=["response.code_details", ATTEMPT],
         # to remove x-envoy-* headers of clients and providers; and where there is one backend, to say its authority
         mutation_rules={"allow_envoy": True, "allow_all_routing": True},
         metadata_options={
-            "receiving_namespaces": {"untyped": [DECISION, "llm.extproc.usage", "llm.extproc.verdicts"]},
-            "forwarding_namespaces": {"untyped": [UPSTREAM]},
+            "receiving_namespaces": {"untyped": [DECISION, USAGE, VERDICTS]},
+            "forwarding_namespaces": {"untyped": [UPSTREAM, *([JWT] if any(each.jwt for each in targets) else [])]},
         },
     )
     return {"name": types.ROUTER_FILTER, "disabled": True, "typed_config": config_}

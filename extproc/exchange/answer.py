@@ -14,11 +14,13 @@ from typing import Any, Final, Protocol
 from extproc.errors import DecodeError, LimitExceeded, Refused
 from extproc.events import Headers
 from extproc.exchange import whole
+from extproc.exchange.gate import Words
 from extproc.exchange.streamed import GuardedStream
 from extproc.framing import compression
 from extproc.framing.jsontext import parse
 from extproc.framing.sse import Event, EventStream
 from extproc.policy.api import Outcome, Phase, Policy, Tally
+from extproc.policy.chain import Chain
 from extproc.runtime import Runtime
 from extproc.usage import Meter
 
@@ -46,12 +48,14 @@ class Verdict:
 class Answer(Protocol):
     """One answer's body under way. ``committed``: its headers have left. ``changes``: the bytes may not be the sent ones.
 
-    ``speaks``: it can still say something of its own to the client.
+    ``speaks``: it can still say something of its own to the client. ``said``: where it is listened to, the words in what
+    it has given out since somebody took them.
     """
 
     committed: bool
     changes: bool
     speaks: bool
+    said: list[Words]
 
     @property
     def held(self) -> int:
@@ -66,12 +70,23 @@ class Answer(Protocol):
         """The body has ended."""
         ...
 
-    def stop(self, refused: Refused) -> Verdict:
-        """End it here, telling the client why."""
+    def stop(self, refused: Refused, policy: Policy | None = None) -> Verdict:
+        """End it here, telling the client why: ``policy`` blocked it, or there is no such."""
         ...
 
 
-def answer_for(headers: Headers, status: int, runtime: Runtime, tally: Tally, meter: Meter) -> Answer:
+@dataclass(slots=True)
+class Inspection:
+    """What an answer is inspected with. ``listens``: somebody wants to hear what it says."""
+
+    runtime: Runtime
+    chain: Chain
+    tally: Tally
+    meter: Meter
+    listens: bool = False
+
+
+def answer_for(headers: Headers, status: int, inspection: Inspection) -> Answer:
     """The shape of an answer.
 
     Raises:
@@ -81,16 +96,16 @@ def answer_for(headers: Headers, status: int, runtime: Runtime, tally: Tally, me
     if 300 <= status < 400 or status < 200:
         raise Refused(502, "upstream_redirect", "The provider answered with a redirect.", "api_error")
     streamed = status == 200 and media == "text/event-stream"
-    if status == 200 and not runtime.chain.guards(Phase.RESPONSE):
-        return ObservedAnswer(runtime, meter, streamed=streamed)
+    if status == 200 and not inspection.listens and not inspection.chain.guards(Phase.RESPONSE):
+        return ObservedAnswer(inspection, streamed=streamed)
     coding = compression.coding(headers.get("content-encoding", ""))
     if coding not in compression.SUPPORTED:
         message = "The provider's answer is compressed in a way the gateway cannot read."
         raise Refused(502, "upstream_encoding", message, "api_error")
-    decoder = None if coding == "identity" else compression.Decoder(coding, runtime.config.gateway.max_body)
+    decoder = None if coding == "identity" else compression.Decoder(coding, inspection.runtime.config.gateway.max_body)
     if streamed:
-        return StreamAnswer(runtime, tally, meter, decoder)
-    return WholeAnswer(runtime, tally, meter, decoder, status)
+        return StreamAnswer(inspection, decoder)
+    return WholeAnswer(inspection, decoder, status)
 
 
 _OPENING_MAX: Final = 8192
@@ -106,8 +121,10 @@ class ObservedAnswer:
 
     changes = False
 
-    def __init__(self, runtime: Runtime, meter: Meter, *, streamed: bool) -> None:
-        self._meter = meter
+    def __init__(self, inspection: Inspection, *, streamed: bool) -> None:
+        runtime = inspection.runtime
+        self._meter = inspection.meter
+        self.said: list[Words] = []
         self._left = runtime.config.gateway.max_body
         self.speaks = streamed
         self._format = runtime.format
@@ -135,12 +152,12 @@ class ObservedAnswer:
             self._see(bytes(self._body))
         return Verdict(commit=not self.committed, end=True)
 
-    def stop(self, refused: Refused) -> Verdict:
+    def stop(self, refused: Refused, policy: Policy | None = None) -> Verdict:
         """See ``Answer.stop``."""
         if not self.committed:
-            return Verdict(end=True, refused=refused)
+            return Verdict(end=True, refused=refused, policy=policy)
         event = self._format.error_event(refused.code, refused.message, refused.kind)
-        return Verdict(b"\n\n" + event, end=True, refused=refused)
+        return Verdict(b"\n\n" + event, end=True, refused=refused, policy=policy)
 
     @property
     def held(self) -> int:
@@ -168,9 +185,18 @@ class StreamAnswer:
     changes = True
     speaks = True
 
-    def __init__(self, runtime: Runtime, tally: Tally, meter: Meter, decoder: compression.Decoder | None) -> None:
-        limits = runtime.config.processor
-        self._stream = GuardedStream(runtime.format, runtime.chain, tally, meter, limits.max_event, limits.max_held)
+    def __init__(self, inspection: Inspection, decoder: compression.Decoder | None) -> None:
+        limits = inspection.runtime.config.processor
+        self._stream = GuardedStream(
+            inspection.runtime.format,
+            inspection.chain,
+            inspection.tally,
+            inspection.meter,
+            limits.max_event,
+            limits.max_held,
+        )
+        self.said: list[Words] = []
+        self._stream.said = self.said if inspection.listens else None
         self._decoder = decoder
         self._opening = b""  # what came before anything a client could notice
         self.committed = False
@@ -198,9 +224,9 @@ class StreamAnswer:
             return verdict
         return Verdict(self._opening + verdict.body, commit=not self.committed, end=True)
 
-    def stop(self, refused: Refused) -> Verdict:
+    def stop(self, refused: Refused, policy: Policy | None = None) -> Verdict:
         """See ``Answer.stop``."""
-        return self._verdict(self._stream.stop(refused))
+        return self._verdict(self._stream.stop(refused, policy))
 
     @property
     def held(self) -> int:
@@ -224,12 +250,10 @@ class WholeAnswer:
     changes = True
     speaks = True
 
-    def __init__(
-        self, runtime: Runtime, tally: Tally, meter: Meter, decoder: compression.Decoder | None, status: int
-    ) -> None:
-        self._runtime = runtime
-        self._tally = tally
-        self._meter = meter
+    def __init__(self, inspection: Inspection, decoder: compression.Decoder | None, status: int) -> None:
+        self._inspection = inspection
+        self._runtime = inspection.runtime
+        self.said: list[Words] = []
         self._decoder = decoder
         self._status = status
         self._body = bytearray()
@@ -256,20 +280,23 @@ class WholeAnswer:
             value: Any = parse(raw)
         except DecodeError:
             return self._unreadable("upstream_malformed")
-        self._meter.see(value)
+        self._inspection.meter.see(value)
         try:
             decision, sent = whole.inspect(
-                self._runtime.format, self._runtime.chain, Phase.RESPONSE, raw, value, self._tally
+                self._runtime.format, self._inspection.chain, Phase.RESPONSE, raw, value, self._inspection.tally
             )
         except LimitExceeded:
             return self._unreadable("upstream_too_large")
         if decision.outcome is Outcome.BLOCK and decision.policy:
             return Verdict(end=True, refused=Refused(400, decision.policy.name, ""), policy=decision.policy)
+        if self._inspection.listens:
+            spans = self._runtime.format.response_spans(value if sent is raw else parse(sent))
+            self.said += [(span.path, span.scope, span.text) for span in spans]
         return Verdict(sent, commit=True, end=True)
 
-    def stop(self, refused: Refused) -> Verdict:
+    def stop(self, refused: Refused, policy: Policy | None = None) -> Verdict:
         """See ``Answer.stop``."""
-        return Verdict(end=True, refused=refused)
+        return Verdict(end=True, refused=refused, policy=policy)
 
     @property
     def held(self) -> int:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from extproc import events
 from extproc.errors import Refused
-from extproc.policy.api import Policy
+from extproc.policy.api import Policy, Style, Tally
 from extproc.runtime import Runtime
 from extproc.telemetry import Record
 
+VERDICTS: Final = "llm.extproc.verdicts"
+"""Dynamic metadata: what policies came to."""
+
 _JSON: Final = "application/json"
+_EVENTS: Final = "text/event-stream; charset=utf-8"
 _LOCAL: Final = {
     408: ("timeout", "The request took too long to arrive."),
     413: ("too_large", "The request is larger than this gateway accepts."),
@@ -23,25 +28,31 @@ _LOCAL: Final = {
 class Replies:
     """Says things in the client's format, and notes in the exchange's record what was said.
 
-    ``busy`` is the time in seconds that the exchange has taken of the processor so far.
+    ``armed`` names the policies that look at this exchange; ``busy`` is the time in seconds that the exchange has taken
+    of the processor so far.
     """
 
-    __slots__ = ("_format", "_record", "_runtime")
+    __slots__ = ("_format", "_record", "_runtime", "_tally", "armed")
 
-    def __init__(self, runtime: Runtime, record: Record) -> None:
+    def __init__(self, runtime: Runtime, record: Record, tally: Tally) -> None:
+        self._tally = tally
         self._runtime = runtime
         self._format = runtime.format
         self._record = record
+        self.armed = runtime.armed
 
     def headers(self, busy: float) -> events.Pairs:
         """The headers every answer carries."""
         record = self._record
-        headers = (
+        headers: events.Pairs = (
             ("x-llm-request-id", record.request_id),
-            ("x-llm-policies", self._runtime.armed),
+            ("x-llm-policies", self.armed),
             ("x-llm-generation", str(self._runtime.generation)),
             ("x-llm-overhead-ms", f"{busy * 1000:.2f}"),
         )
+        if record.verdict:
+            state = (record.verdict, NOT_SCANNABLE) if record.unscanned else (record.verdict,)
+            headers += (("x-llm-verdict", ", ".join(state)),)
         if not record.backend:
             return headers
         return (*headers, ("x-llm-backend", record.backend), ("x-llm-attempts", str(record.attempts)))
@@ -53,7 +64,24 @@ class Replies:
         self._record.status = status
         self._record.end = self._record.end or "complete"
         headers = (("content-type", media), *self.headers(busy), *extra)
-        return events.Respond(status, headers, body, f"llm_{code}")
+        return events.Respond(status, headers, body, f"llm_{code}", self.verdicts())
+
+    def verdicts(self) -> Mapping[str, Mapping[str, Any]] | None:
+        """What policies came to, as dynamic metadata: for access logs, and for the filters of a mesh."""
+        record = self._record
+        if not record.verdict:
+            return None
+        counts: dict[str, int] = {}
+        for (policy, _, outcome), count in self._tally.counts.items():
+            counts[f"{policy}:{outcome}"] = counts.get(f"{policy}:{outcome}", 0) + count
+        found: dict[str, Any] = {"request": record.verdict, "outcome": self._tally.strongest().value}
+        if counts:
+            found["policies"] = counts
+        if record.end == "blocked":
+            found["blocked_by"] = record.error
+        if record.unscanned:
+            found["unscanned"] = ",".join(record.unscanned)
+        return {VERDICTS: found}
 
     def refuse(self, refused: Refused, busy: float) -> events.Respond:
         """An error."""
@@ -67,24 +95,47 @@ class Replies:
         body = self._format.error(refused.status, refused.code, refused.message, refused.kind)
         return self.say(refused.status, body, refused.code, busy, extra=tuple(extra))
 
-    def block(self, policy: Policy, what: str, busy: float) -> events.Respond:
-        """A policy's refusal of a ``request`` or an ``answer``; never what matched."""
-        subject = "The request was refused" if what == "request" else "The answer was withheld"
+    def block(self, policy: Policy, what: str, created: int, busy: float, why: str = "") -> events.Respond:
+        """A policy's refusal of a ``request`` or an ``answer``; ``why`` it says, never what matched."""
         self._record.end = "blocked"
         self._record.error = policy.name
-        body = self._format.error(400, policy.name, f"{subject} by the policy '{policy.name}'.", "policy_violation")
+        message = blocked(policy, what, why)
+        if policy.style is Style.REFUSAL:
+            return self._answer(message, created, busy, "blocked", refuses=True)
+        if policy.style is Style.TRUNCATE and what != "request":
+            return self._answer("", created, busy, "blocked", refuses=True)
+        body = self._format.error(policy.status, policy.name, message, "policy_violation")
         extra = (("x-request-id", self._record.request_id), ("x-should-retry", "false"))
-        return self.say(400, body, "blocked", busy, extra=extra)
+        return self.say(policy.status, body, "blocked", busy, extra=extra)
 
-    def reply(self, policy: Policy, body: dict[str, Any], created: int, busy: float) -> events.Respond:
+    def reply(self, text: str, created: int, busy: float) -> events.Respond:
         """A policy's answer in the model's place, as a stream where the request asked for one."""
+        self._record.end = "replied"
+        return self._answer(text, created, busy, "reply")
+
+    def _answer(self, text: str, created: int, busy: float, code: str, *, refuses: bool = False) -> events.Respond:
         record = self._record
-        record.end = "replied"
-        if not record.stream:
-            said = self._format.reply(policy.reply, body, record.request_id, created)
-            return self.say(200, said, "reply", busy)
-        said = self._format.reply_stream(policy.reply, body, record.request_id, created)
-        return self.say(200, said, "reply", busy, media="text/event-stream; charset=utf-8")
+        say = self._format.reply_stream if record.stream else self._format.reply
+        said = say(text, record.model, record.request_id, created, refuses=refuses)
+        return self.say(200, said, code, busy, media=_EVENTS if record.stream else _JSON)
+
+
+NOT_SCANNABLE: Final = "not-scannable"
+"""Said of a request that has content which no text rule can read."""
+
+_SUBJECTS: Final = {
+    "request": "The request was refused",
+    "answer": "The answer was withheld",
+    "stream": "The answer was stopped",
+}
+
+
+def blocked(policy: Policy, what: str, why: str = "") -> str:
+    """What a block says of a ``request``, an ``answer`` or a ``stream`` that has begun."""
+    if policy.message:
+        return policy.message
+    subject = _SUBJECTS[what]
+    return f"{subject} by the policy '{policy.name}'{f': {why}' if why else '.'}"
 
 
 def of_envoy(status: int) -> Refused:

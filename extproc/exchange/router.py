@@ -6,7 +6,6 @@ upstream filter needs to know goes into dynamic metadata; nothing is remembered 
 
 from __future__ import annotations
 
-import re
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -14,18 +13,21 @@ from typing import Any, Final
 
 from extproc import events, operations
 from extproc.budget import Budget
-from extproc.errors import DecodeError, LimitExceeded, Refused
+from extproc.errors import Refused
 from extproc.events import Effect, Mutation
 from extproc.exchange import headers as hygiene
-from extproc.exchange import whole
-from extproc.exchange.answer import Answer, Verdict, answer_for
+from extproc.exchange import inbound
+from extproc.exchange.answer import Answer, Inspection, Verdict, answer_for
+from extproc.exchange.gate import Gate
 from extproc.exchange.headers import REROUTE
-from extproc.exchange.replies import Replies, of_envoy
+from extproc.exchange.inbound import Decided
+from extproc.exchange.judging import Found, Judging, Question
+from extproc.exchange.replies import Replies, blocked, of_envoy
 from extproc.exchange.state import State, step
-from extproc.framing import compression
-from extproc.framing.jsontext import dump, parse, set_member
+from extproc.framing.jsontext import dump, set_member
 from extproc.operations import Asked, Operation
 from extproc.policy.api import Outcome, Phase, Policy, Tally
+from extproc.policy.attach import JWT, Traits
 from extproc.runtime import Group, Runtime
 from extproc.telemetry import Record
 from extproc.usage import Meter
@@ -37,9 +39,10 @@ ATTEMPT: Final = "upstream.request_attempt_count"
 UPSTREAM: Final = "llm.extproc.upstream"
 """Dynamic metadata the upstream filter writes: ``backend``, ``attempts``."""
 
+USAGE: Final = "llm.extproc.usage"
+"""Dynamic metadata: tokens by kind."""
+
 _KEEP_ALIVE: Final = b": keep-alive\n\n"
-_MODEL: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/+-]{0,199}", re.ASCII)
-"""A model's name reaches logs, metadata and other bodies: it is a name, not a text."""
 
 
 class RouterExchange:
@@ -68,7 +71,14 @@ class RouterExchange:
         self._state = State.START
         self._headers: events.Headers = {}
         self._asked: Asked | None = None
+        self._traits = Traits()
+        self._decided: Decided | None = None
+        self._received = b""
+        self._answer_policies: tuple[Policy, ...] = ()
+        self._parallel: list[Question] = []
+        self._gate: Gate | None = None
         self._tally = Tally()
+        self._judging = Judging(self._tally)
         self._meter = Meter(self._format)
         self._answer: Answer | None = None
         self._sent_to: Group | None = None
@@ -79,7 +89,8 @@ class RouterExchange:
         self._budget = budget or Budget(sys.maxsize)
         self._counted = 0
         self.record = Record(generation=runtime.generation)
-        self._replies = Replies(runtime, self.record)
+        self._armed = runtime.attached.usual
+        self._replies = Replies(runtime, self.record, self._tally)
 
     def __repr__(self) -> str:
         return f"<RouterExchange {self.record.request_id or '-'} {self._state.name}>"
@@ -87,7 +98,7 @@ class RouterExchange:
     @property
     def answered(self) -> bool:
         """Whether the last message that matters has been answered; if not, only an error may end the gRPC stream."""
-        return self._state is State.DONE
+        return self._state is State.DONE and not (self._gate and self._gate.waits)
 
     def receive(self, event: events.Event) -> list[Effect]:
         """Take one event; returns what Envoy is to be told.
@@ -102,11 +113,11 @@ class RouterExchange:
             self._account()
         except Refused as refused:
             effects = self._refuse(refused)
-        return self._timed(effects, begun)
+        return self._timed(self._gated(effects) if self._gate else effects, begun)
 
     def overloaded(self) -> list[Effect]:
-        """There is no room to take more: refuse now, if it is not too late for that."""
-        if self._state not in (State.START, State.BODY):
+        """There is no room to take more: refuse now, if a body is awaited. Before, nobody has said yet who is refused."""
+        if self._state is not State.BODY:
             return []
         return self._refuse(Refused(503, "overloaded", "The gateway is overloaded.", "api_error"))
 
@@ -120,7 +131,8 @@ class RouterExchange:
     @property
     def held(self) -> int:
         """Bytes of the answer that are held back or collected."""
-        return self._answer.held if self._answer and self._state is State.ANSWER else 0
+        held = self._gate.held if self._gate else 0
+        return held + (self._answer.held if self._answer and self._state is State.ANSWER else 0)
 
     def _account(self) -> None:
         """Tell the budget what this exchange holds now.
@@ -138,11 +150,14 @@ class RouterExchange:
     @property
     def due(self) -> float | None:
         """When ``tick`` is to be called, on the exchange's clock; None for never."""
+        if self._judging.has_news:
+            return 0.0
         answer = self._answer
         if answer is None or self._state is not State.ANSWER or not answer.speaks:
             return None
         stall = self._heard + self._idle
-        if answer.committed and answer.held:
+        gate = self._gate
+        if (gate.begun and gate.waits) if gate else (answer.committed and answer.held):
             return min(stall, self._spoke + self._runtime.config.processor.keep_alive)
         return stall
 
@@ -150,14 +165,19 @@ class RouterExchange:
         """Time has passed with nothing new: end an answer that has gone silent, or keep the client's connection alive."""
         due, answer = self.due, self._answer
         now = self._clock()
-        if due is None or answer is None or now < due:
+        if due is None or now < due:
             return []
         try:
+            if self._judging.has_news:
+                return self._timed(self._news(), now)
+            if answer is None:
+                return []
             if now >= self._heard + self._idle:
                 refused = Refused(
                     504, "upstream_stalled", "The provider stopped in the middle of its answer.", "api_error"
                 )
-                return self._timed(self._tell(answer.stop(refused)), now)
+                told = self._tell(answer.stop(refused))
+                return self._timed(self._gated(told) if self._gate else told, now)
         except Refused as refused:
             return self._timed(self._refuse(refused), now)
         return self._timed([events.Send(_KEEP_ALIVE, False)], now)
@@ -166,6 +186,7 @@ class RouterExchange:
         """The exchange is over, however it ended; returns its record for the log."""
         self._budget.change(-self._counted)
         self._counted = 0
+        self._judging.give_up()
         record = self.record
         record.latency_ms = round((self._clock() - self._started) * 1000, 3)
         record.overhead_ms = round(self._busy * 1000, 3)
@@ -180,6 +201,7 @@ class RouterExchange:
 
     def _request_headers(self, event: events.RequestHeaders) -> list[Effect]:
         self._headers = event.headers
+        self._traits = Traits(headers=event.headers, attributes=event.attributes, claims=_claims(event))
         self.record.request_id = hygiene.request_id(event.headers)
         method = event.headers.get(":method", "")
         if method not in operations.METHODS or "upgrade" in event.headers:
@@ -206,51 +228,53 @@ class RouterExchange:
     def _request_body(self, event: events.RequestBody) -> list[Effect]:
         if self._budget.full:
             raise Refused(503, "overloaded", "The gateway is overloaded.", "api_error")
-        raw = self._decoded(event.body)
-        try:
-            body = parse(raw)
-        except DecodeError as error:
-            raise Refused(400, "invalid_json", f"The body cannot be read: {error}.") from None
-        if not isinstance(body, dict):
-            raise Refused(400, "invalid_json", "The body must be a JSON object.")
-        if len({name.lower() for name in body}) != len(body):  # some servers do not tell them apart
-            raise Refused(400, "invalid_json", "The body has members whose names differ only in case.")
-        model = self._model(body)
+        runtime = self._runtime
+        raw, body = inbound.read(self._headers, event.body, runtime.config.gateway.max_body)
+        in_path = self._asked.model if self._asked else None
+        model = self.record.model = inbound.check_model(in_path or self._format.model(body), runtime.models())
         self.record.stream = self._format.streamed(body)
-        try:
-            decision, sent = whole.inspect(self._format, self._runtime.chain, Phase.REQUEST, raw, body, self._tally)
-        except LimitExceeded as error:
-            raise Refused(413, "too_many_texts", f"The request cannot be inspected: {error}.") from None
-        if decision.outcome is Outcome.BLOCK and decision.policy:
-            return self._blocked(decision.policy, "request")
-        if decision.outcome is Outcome.REPLY and decision.policy:
-            return self._reply(decision.policy, body)
-        group = self._group(model)
-        upstream_model = group.only.upstream_model(model) if group.only else model
-        if upstream_model != model or (self._asked and self._asked.model is not None):
+        self._choose_policies(model)
+        decided = inbound.decide(self._format, self._armed, self._traits, raw, body, self._tally)
+        self.record.unscanned = decided.unscanned
+        self.record.verdict = max(decided.outcome, self._tally.strongest(), key=list(Outcome).index).value
+        if decided.outcome is Outcome.BLOCK and decided.policy:
+            return self._blocked(decided.policy, "request", decided.why)
+        if decided.outcome is Outcome.REPLY:
+            return self._reply(decided.reply)
+        self._decided = decided
+        self._answer_policies = decided.answer
+        self._received = event.body
+        self._judging.request_id, self._judging.caller = self.record.request_id, self._traits.caller()
+        asked = self._judging.ask(self._armed.moderated, Phase.REQUEST, decided.texts)
+        if self._judging.waits:
+            self._state = State.JUDGED
+            return []
+        self._parallel = [each for each in asked if not each.waits]
+        return self._go_on()
+
+    def _go_on(self) -> list[Effect]:
+        """The request is good: on it goes."""
+        decided, self._decided = self._decided, None
+        if decided is None:
+            return []
+        received, self._received = self._received, b""
+        group = self._group(decided.model)
+        upstream_model = group.only.upstream_model(decided.model) if group.only else decided.model
+        sent = decided.sent
+        if upstream_model != self.record.model or (self._asked and self._asked.model is not None):
             sent = set_member(sent, "model", dump(upstream_model))
         self._idle = group.idle_timeout
         self._state = State.SENT
         self._sent_to = group
-        return [self._forward(group, model, event.body, sent)]
+        return [self._forward(group, decided.model, received, sent)]
 
-    def _decoded(self, body: bytes) -> bytes:
-        limit = self._runtime.config.gateway.max_body
-        try:
-            return compression.decode(body, compression.coding(self._headers.get("content-encoding", "")), limit)
-        except LimitExceeded:
-            raise Refused(413, "too_large", f"The request is larger than {limit} bytes.") from None
-        except DecodeError as error:
-            raise Refused(400, "invalid_encoding", f"The body cannot be decoded: {error}.") from None
-
-    def _model(self, body: dict[str, Any]) -> str:
-        model = self._asked.model if self._asked and self._asked.model else self._format.model(body)
-        if not model or not (_MODEL.fullmatch(model) or model in self._runtime.models()):
-            raise Refused(
-                400, "invalid_model", "The request must name a model, in letters, digits and . _ : / + - only."
-            )
-        self.record.model = model
-        return model
+    def _choose_policies(self, model: str) -> None:
+        runtime, traits = self._runtime, self._traits
+        traits.operation, traits.model = self.record.operation, model
+        armed = runtime.attached.choose(traits)
+        wish = runtime.overrides.wish(traits, armed.policies)
+        self._armed = runtime.attached.choose(traits, wish) if wish else armed
+        self._replies.armed = self._armed.header
 
     def _group(self, model: str) -> Group:
         group = self._runtime.group(model)
@@ -300,6 +324,10 @@ class RouterExchange:
             return self._preflight(status)
         if details != "via_upstream":
             return self._local_reply(status)
+        if self._judging.blocked:
+            return self._blocked(self._judging.blocked, "request")
+        if self._judging.refused:
+            raise self._judging.refused
         if self._state is not State.SENT:
             raise Refused(502, "undecided", "The gateway could not decide about this request.", "api_error")
         if status in (401, 403) and not (self._sent_to and self._sent_to.client_key):
@@ -307,7 +335,11 @@ class RouterExchange:
             raise Refused(
                 status, "provider_refused", "The provider refused the gateway's credentials.", "authentication_error"
             )
-        self._answer = answer_for(event.headers, status, self._runtime, self._tally, self._meter)
+        gate = Gate(self._judging, self._armed.moderated, self._parallel) if self._armed.moderated else None
+        listens = gate is not None and gate.listens
+        inspection = Inspection(self._runtime, self._armed.chain, self._tally, self._meter, listens)
+        self._answer = answer_for(event.headers, status, inspection)
+        self._gate = gate if listens or self._judging.waiting(self._parallel) else None
         self._not_back = hygiene.not_back(event.headers, changed=self._answer.changes)
         self._state = State.ANSWER
         return self._tell(self._answer.close()) if event.end else []
@@ -343,7 +375,7 @@ class RouterExchange:
             return []
         if verdict.refused and not answer.committed and not verdict.commit:
             if verdict.policy:
-                return self._blocked(verdict.policy, "response")
+                return self._blocked(verdict.policy, "answer")
             raise verdict.refused
         effects: list[Effect] = []
         if verdict.commit:
@@ -367,8 +399,10 @@ class RouterExchange:
             self.record.error = verdict.refused.code
 
     def _closing_metadata(self, verdict: Verdict) -> Mapping[str, Mapping[str, Any]] | None:
-        tokens = self._meter.tokens() if verdict.end else None
-        return {"llm.extproc.usage": tokens} if tokens else None
+        if not verdict.end:
+            return None
+        verdicts, tokens = self._replies.verdicts(), self._meter.tokens()
+        return {**(verdicts or {}), **({USAGE: tokens} if tokens else {})} or None
 
     def _preflight(self, status: int) -> list[Effect]:
         """Envoy's CORS filter answered a browser's preflight before us; it has no body."""
@@ -381,6 +415,77 @@ class RouterExchange:
         self.record.request_id = self.record.request_id or hygiene.request_id(self._headers)
         raise of_envoy(status)
 
+    # what services say
+
+    def questions(self) -> list[Question]:
+        """Questions that nobody has carried to their services yet."""
+        asked, self._judging.asked = self._judging.asked, []
+        return asked
+
+    def told(self, question: Question, found: Found) -> None:
+        """A service has answered; ``tick`` acts on it. May be called from any thread, at any time."""
+        self._judging.told(question, found)
+
+    def _news(self) -> list[Effect]:
+        news = self._judging.news()
+        policy, refused = self._judging.blocked, self._judging.refused
+        if self._state is State.JUDGED:
+            return self._judged(news)
+        if self._gate is None:  # the request is on its way: said when the answer's headers come
+            return []
+        if policy is None and refused is None:
+            return self._said(self._gate.open())
+        return self._stopped(policy, refused)
+
+    def _judged(self, news: list[tuple[Question, Found]]) -> list[Effect]:
+        if self._judging.blocked:
+            return self._blocked(self._judging.blocked, "request")
+        if self._judging.refused:
+            raise self._judging.refused
+        if self._decided:
+            for question, found in news:
+                inbound.redact(self._format, self._decided, question, found)
+        return [] if self._judging.waits else self._go_on()
+
+    def _stopped(self, policy: Policy | None, refused: Refused | None) -> list[Effect]:
+        """What waits at the gate does not leave; the answer ends here."""
+        gate, self._gate = self._gate, None
+        answer = self._answer
+        if gate is None or answer is None:
+            return []
+        self._judging.give_up()
+        if not gate.begun:
+            if policy:
+                return self._blocked(policy, "answer")
+            raise refused or Refused(503, "undecided", "The answer could not be judged.", "api_error")
+        if policy:
+            refused = Refused(policy.status, policy.name, blocked(policy, "stream"), "policy_violation")
+        ending = answer.stop(
+            refused or Refused(503, "undecided", "The answer could not be judged.", "api_error"), policy
+        )
+        self._end(ending)
+        return [events.Send(ending.body, True, self._closing_metadata(ending))]
+
+    def _gated(self, effects: list[Effect]) -> list[Effect]:
+        """What may leave now of what has been said so far."""
+        gate, answer = self._gate, self._answer
+        if gate is None or answer is None:
+            return effects
+        if any(isinstance(each, events.Respond) for each in effects):
+            self._gate = None
+            self._judging.give_up()
+            return effects
+        words = answer.said.copy()
+        answer.said.clear()
+        return self._said(gate.take(effects, words, end=self._state is State.DONE))
+
+    def _said(self, effects: list[Effect]) -> list[Effect]:
+        """What leaves the gate; an end says what is known now, not when it came to the gate."""
+        for each in effects:
+            if isinstance(each, events.Send) and each.metadata is not None:
+                each.metadata = self._closing_metadata(Verdict(end=True))
+        return effects
+
     # answers of our own
 
     def _respond(self, status: int, body: bytes, code: str, media: str = "application/json") -> list[Effect]:
@@ -391,10 +496,19 @@ class RouterExchange:
         self._state = State.DONE
         return [self._replies.refuse(refused, self._busy)]
 
-    def _blocked(self, policy: Policy, what: str) -> list[Effect]:
+    def _blocked(self, policy: Policy, what: str, why: str = "") -> list[Effect]:
         self._state = State.DONE
-        return [self._replies.block(policy, what, self._busy)]
+        return [self._replies.block(policy, what, int(self._now()), self._busy, why)]
 
-    def _reply(self, policy: Policy, body: dict[str, Any]) -> list[Effect]:
+    def _reply(self, text: str) -> list[Effect]:
         self._state = State.DONE
-        return [self._replies.reply(policy, body, int(self._now()), self._busy)]
+        return [self._replies.reply(text, int(self._now()), self._busy)]
+
+
+def _claims(event: events.RequestHeaders) -> Mapping[str, Any]:
+    """Of the token that Envoy's JWT filter has verified and said the payload of, under whatever key."""
+    found: dict[str, Any] = {}
+    for payload in event.metadata.get(JWT, {}).values():
+        if isinstance(payload, dict):
+            found |= payload
+    return found

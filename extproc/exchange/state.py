@@ -20,6 +20,7 @@ class State(IntEnum):  # the hash of a plain Enum is Python code, and every even
 
     START = auto()  # nothing seen
     BODY = auto()  # request headers answered, the body is awaited
+    JUDGED = auto()  # the body was read; a service has to judge it before it goes on
     SENT = auto()  # the request is decided and on its way
     ANSWER = auto()  # response headers seen, the answer is coming
     DONE = auto()  # everything that matters has been answered; whatever follows is ignored
@@ -31,6 +32,7 @@ _TABLE: Final[dict[tuple[State, type[events.Event]], str]] = {
     (State.BODY, events.RequestBody): "request_body",
     (State.BODY, events.RequestTrailers): "request_without_body",
     (State.BODY, events.ResponseHeaders): "response_headers",
+    (State.JUDGED, events.ResponseHeaders): "response_headers",
     (State.SENT, events.RequestTrailers): "request_trailers",
     (State.SENT, events.ResponseHeaders): "response_headers",
     (State.SENT, events.RequestBody): "ignore",

@@ -18,12 +18,14 @@ from collections.abc import Hashable, Iterator
 from typing import Any, Final
 
 from extproc.errors import DecodeError, LimitExceeded, Refused
+from extproc.exchange.gate import Words
 from extproc.exchange.repeats import Repeats
+from extproc.exchange.replies import blocked
 from extproc.exchange.waiting import Epoch, Frame, Part
 from extproc.formats.base import Delta, Format, Piece
 from extproc.framing.jsontext import Path, dump, parse, replace
 from extproc.framing.sse import Event, EventStream
-from extproc.policy.api import Outcome, Phase, Policy, Scope, Tally
+from extproc.policy.api import Outcome, Phase, Policy, Scope, Style, Tally
 from extproc.policy.chain import Chain, Track
 from extproc.policy.scanner import Op
 from extproc.usage import Meter
@@ -36,9 +38,10 @@ _MAX_JOINED: Final = 256
 class GuardedStream:
     """One streamed answer. ``feed`` chunks, then ``close``; both return bytes for the client and never raise.
 
-    After each call: ``telling`` says whether anything a client could notice has left; ``refused`` why the stream ended
-    before its time, by the policy ``blocked`` or because it cannot be inspected. The bytes returned then end with an
-    error event, but only after something telling: otherwise the caller can still answer with a proper status.
+    ``said``, where it is a list, takes the words of everything given out. After each call: ``telling`` says whether
+    anything a client could notice has left; ``refused`` why the stream ended before its time, by the policy ``blocked`` or
+    because it cannot be inspected. The bytes returned then end with an error event, but only after something telling:
+    otherwise the caller can still answer with a proper status.
     """
 
     def __init__(
@@ -57,8 +60,11 @@ class GuardedStream:
         self._out: list[bytes] = []
         self._batch: list[Part] = []
         self._repeats = Repeats(format_)
+        self._first: Any = None
+        self._open_choices: dict[int, None] = {}
         self._done = False
         self._blocked: Policy | None = None
+        self.said: list[Words] | None = None
         self.telling = False
         self.refused: Refused | None = None
 
@@ -86,10 +92,11 @@ class GuardedStream:
         self._refuse(Refused(502, code, f"The provider's stream cannot be inspected: {error}.", "upstream_error"))
         return self._taken()
 
-    def stop(self, refused: Refused) -> bytes:
-        """End the stream for a reason of the caller's; what was held back is dropped."""
+    def stop(self, refused: Refused, policy: Policy | None = None) -> bytes:
+        """End the stream for a reason of the caller's (a policy's, where there is one); what was held back is dropped."""
         if self.refused:
             return b""
+        self._blocked = policy
         self._refuse(refused)
         return self._taken()
 
@@ -133,7 +140,14 @@ class GuardedStream:
         if self.telling:
             if self._out and not _ended(self._out[-1]):
                 self._out.append(b"\n\n")
-            self._out.append(self._format.error_event(refused.code, refused.message, refused.kind))
+            self._out.append(self._ending(refused))
+
+    def _ending(self, refused: Refused) -> bytes:
+        policy = self._blocked
+        if policy is None or policy.style is Style.ERROR:
+            return self._format.error_event(refused.code, refused.message, refused.kind)
+        text = refused.message if policy.style is Style.REFUSAL else ""
+        return self._format.ending(self._first, list(self._open_choices) or [0], text)
 
     # events in
 
@@ -165,8 +179,19 @@ class GuardedStream:
             value = parse(event.data)
             self._meter.see(value)
             delta = self._format.delta(value)
+            self._note_choice(value, delta)
             self._repeats.learn(event.data, value, delta)
         self._admit(event, value, delta)
+
+    def _note_choice(self, value: Any, delta: Delta) -> None:
+        """Remember what the end of the stream has to end."""
+        if self._first is None:
+            self._first = value
+        if isinstance(delta.lane, tuple) and isinstance(number := delta.lane[0], int):
+            if delta.final:
+                self._open_choices.pop(number, None)
+            else:
+                self._open_choices[number] = None
 
     def _harmless(self, event: Event) -> bool:
         """Comments, event names and ids are texts too. Those a rule touches are dropped with their event."""
@@ -324,6 +349,8 @@ class GuardedStream:
     def _emit(self, frame: Frame) -> None:
         self._held -= len(frame.event.raw)
         self._out.append(self._bytes(frame))
+        if self.said is not None:
+            self.said += [(each.piece.track, each.piece.scope, "".join(each.out)) for each in frame.parts if each.out]
         frame.parts.clear()  # they know their event: apart, both are freed at once and not by a later collection
         self.telling = self.telling or frame.telling
 
@@ -346,8 +373,7 @@ class GuardedStream:
             if track.blocked and queue and queue[0].at and self._next(queue[0].frame):
                 self._out.append(self._bytes(queue[0].frame))
                 self.telling = True
-        message = f"The answer was stopped by the policy '{policy.name}'."
-        self._refuse(Refused(400, policy.name, message, "policy_violation"))
+        self._refuse(Refused(policy.status, policy.name, blocked(policy, "stream"), "policy_violation"))
 
     def _next(self, frame: Frame) -> bool:
         """Whether it is this event's turn to leave."""

@@ -5,7 +5,7 @@ Spans, pieces and deltas are made for every event; like ``extproc.events`` they 
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Set
+from collections.abc import Hashable, Mapping, Set
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -88,6 +88,10 @@ class Format(Protocol):
         """Every text of a request."""
         ...
 
+    def unscanned(self, body: dict[str, Any]) -> list[str]:
+        """Kinds of content in a request that no text rule can read: ``image``, ``audio``, ``file``, ``video``."""
+        ...
+
     def response_spans(self, body: Any) -> list[Span]:
         """Every text of a whole answer or error."""
         ...
@@ -115,12 +119,26 @@ class Format(Protocol):
         """An error in the middle of a stream, and the stream's end, as bytes of the stream."""
         ...
 
-    def reply(self, text: str, body: dict[str, Any], request_id: str, created: int) -> bytes:
-        """A whole answer that says ``text`` in the model's place; ``created`` is Unix time in seconds."""
+    def reply(self, text: str, model: str, request_id: str, created: int, *, refuses: bool = False) -> bytes:
+        """A whole answer that says ``text`` in the model's place; ``created`` is Unix time in seconds.
+
+        ``refuses``: it ends as answers do that a filter has stopped.
+        """
         ...
 
-    def reply_stream(self, text: str, body: dict[str, Any], request_id: str, created: int) -> bytes:
+    def reply_stream(self, text: str, model: str, request_id: str, created: int, *, refuses: bool = False) -> bytes:
         """The same as a whole stream."""
+        ...
+
+    def ending(self, first: Any, choices: list[int], text: str) -> bytes:
+        """The end of a stream that a filter stops: ``text`` where there is one, and the end of every open choice.
+
+        ``first`` is the stream's first event.
+        """
+        ...
+
+    def cut(self, body: Any, path: Path, text: str) -> Mapping[Path, bytes]:
+        """Edits that end a whole answer in the text at ``path``, of which ``text`` is left, as a filter would stop it."""
         ...
 
     def models(self, names: list[str]) -> bytes:

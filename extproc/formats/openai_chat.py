@@ -7,7 +7,7 @@ Source: OpenAI API reference, "Chat Completions" and "Errors"; fields that compa
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Set
+from collections.abc import Iterator, Mapping, Set
 from typing import Any, Final
 
 from extproc.errors import DecodeError
@@ -34,6 +34,19 @@ _OPERATOR: Final = frozenset({"tools", "functions", "response_format"})
 _REASONING: Final = frozenset({"reasoning", "reasoning_content", "reasoning_details", "thinking", "thinking_blocks"})
 _CALLS: Final = frozenset({"tool_calls", "function_call"})
 
+
+_UNSCANNED: Final = {
+    "image_url": "image",
+    "input_image": "image",
+    "image": "image",
+    "input_audio": "audio",
+    "audio": "audio",
+    "audio_url": "audio",
+    "file": "file",
+    "input_file": "file",
+    "video_url": "video",
+    "video": "video",
+}
 
 _PADDING: Final = re.compile(rb'"obfuscation":"([A-Za-z0-9]{1,64})"')
 """Letters that hide the length of what is said; a name of ``_SKIP``, so short tokens in it are structure."""
@@ -88,6 +101,18 @@ class OpenAIChat:
             elif value:
                 _TEXTS.member(key, value, (), Scope.SYSTEM if key in _OPERATOR else Scope.USER, found)
         return found
+
+    def unscanned(self, body: dict[str, Any]) -> list[str]:
+        """Kinds of content parts that are not text."""
+        messages = body.get("messages")
+        found: dict[str, None] = {}
+        for message in messages if isinstance(messages, list) else ():
+            content = message.get("content") if isinstance(message, dict) else None
+            for part in content if isinstance(content, list) else ():
+                name = part.get("type") if isinstance(part, dict) else None
+                if isinstance(name, str) and (kind := _UNSCANNED.get(name)):
+                    found[kind] = None
+        return list(found)
 
     def response_spans(self, body: Any) -> list[Span]:
         """Every text of a whole answer or error."""
@@ -146,26 +171,47 @@ class OpenAIChat:
         """An error in the middle of a stream (SDKs raise on it), and the stream's end."""
         return b"data: " + self.error(0, code, message, kind) + b"\n\ndata: [DONE]\n\n"
 
-    def reply(self, text: str, body: dict[str, Any], request_id: str, created: int) -> bytes:
+    def reply(self, text: str, model: str, request_id: str, created: int, *, refuses: bool = False) -> bytes:
         """A whole answer that says ``text``."""
         choice = {
             "index": 0,
             "message": {"role": "assistant", "content": text},
             "logprobs": None,
-            "finish_reason": "stop",
+            "finish_reason": _FILTERED if refuses else "stop",
         }
         usage = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
-        return dump({**_head("chat.completion", body, request_id, created), "choices": [choice], "usage": usage})
+        return dump({**_head("chat.completion", model, request_id, created), "choices": [choice], "usage": usage})
 
-    def reply_stream(self, text: str, body: dict[str, Any], request_id: str, created: int) -> bytes:
+    def reply_stream(self, text: str, model: str, request_id: str, created: int, *, refuses: bool = False) -> bytes:
         """The same as a whole stream."""
-        head = _head("chat.completion.chunk", body, request_id, created)
-        deltas: list[tuple[dict[str, str], str | None]] = [({"role": "assistant", "content": text}, None), ({}, "stop")]
-        events = [
-            dump({**head, "choices": [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}]})
-            for delta, finish in deltas
-        ]
-        return b"".join(b"data: " + event + b"\n\n" for event in [*events, b"[DONE]"])
+        head = _head("chat.completion.chunk", model, request_id, created)
+        finish = _FILTERED if refuses else "stop"
+        return _stream(head, [(0, {"role": "assistant", "content": text}, None), (0, {}, finish)])
+
+    def ending(self, first: Any, choices: list[int], text: str) -> bytes:
+        """The end of a stream that a filter stops."""
+        head = {name: first[name] for name in _CHUNK_HEAD if name in first} if isinstance(first, dict) else {}
+        said: list[_Said] = [(number, {"content": text}, None) for number in choices] if text else []
+        return _stream(head, [*said, *((number, {}, _FILTERED) for number in choices)])
+
+    def cut(self, body: Any, path: Path, text: str) -> Mapping[Path, bytes]:
+        """The choice ends in this text; whatever it says after that goes."""
+        if path[:1] != ("choices",) or len(path) < 4 or path[2] != "message":
+            return {path: dump(text)}
+        choice = body["choices"][path[1]]
+        edits: dict[Path, bytes] = {}
+        found = False
+        for name, value in choice["message"].items():
+            here = (*path[:3], name)
+            if found and name != "role":
+                edits[here] = b"null"
+            elif name == path[3]:
+                found = True
+                edits[here] = dump(text if isinstance(value, str) else None)
+        edits[*path[:2], "finish_reason"] = dump(_FILTERED)
+        if choice.get("logprobs") is not None:
+            edits[*path[:2], "logprobs"] = b"null"
+        return edits
 
     def models(self, names: list[str]) -> bytes:
         """The list of models a caller may use."""
@@ -229,8 +275,22 @@ def _readable(raw: bytes) -> bool:
     return True
 
 
-def _head(kind: str, body: dict[str, Any], request_id: str, created: int) -> dict[str, Any]:
-    return {"id": f"chatcmpl-{request_id}", "object": kind, "created": created, "model": body.get("model", "")}
+def _head(kind: str, model: str, request_id: str, created: int) -> dict[str, Any]:
+    return {"id": f"chatcmpl-{request_id}", "object": kind, "created": created, "model": model}
+
+
+_FILTERED: Final = "content_filter"
+_CHUNK_HEAD: Final = ("id", "object", "created", "model", "service_tier", "system_fingerprint")
+_Said = tuple[int, dict[str, str], str | None]
+
+
+def _stream(head: dict[str, Any], said: list[_Said]) -> bytes:
+    """Events of (choice, delta, finish reason), and the stream's end."""
+    events = [
+        dump({**head, "choices": [{"index": number, "delta": delta, "logprobs": None, "finish_reason": finish}]})
+        for number, delta, finish in said
+    ]
+    return b"".join(b"data: " + event + b"\n\n" for event in [*events, b"[DONE]"])
 
 
 def _choice(choice: Any, path: Path, found: list[Span], but: str | None = None) -> None:

@@ -15,6 +15,10 @@ from typing import Any, Final
 import orjson
 
 from extproc.errors import DecodeError
+from extproc.framing.jsonedit import REMOVED as REMOVED
+from extproc.framing.jsonedit import TOKENS
+from extproc.framing.jsonedit import edit as edit
+from extproc.framing.jsonedit import edited as edited
 
 Path = tuple[str | int, ...]
 
@@ -24,7 +28,6 @@ MAX_VALUES: Final = 1_000_000
 
 _KEYS: Final = re.compile(rb'"[ \t\r\n]*:')
 _STRINGS: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
-_TOKENS: Final = re.compile(rb'[{}\[\],:]|"(?:[^"\\]++|\\.)*+"|[^\s{}\[\],:"]++', re.DOTALL)
 
 
 def parse(raw: bytes) -> Any:
@@ -125,7 +128,7 @@ def _spans(raw: bytes, wanted: Mapping[Path, bytes]) -> list[tuple[int, int, Pat
     path: list[str | int] = []  # of the value that comes next or is open
     starts: list[int] = []  # where the open containers began
     key = False  # the next string is an object's key
-    for token in _TOKENS.finditer(raw):
+    for token in TOKENS.finditer(raw):
         char = raw[token.start()]
         if char in b"{[":
             starts.append(token.start())

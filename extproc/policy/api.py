@@ -6,11 +6,12 @@ them. Nothing here knows where a text came from beyond its scope.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from extproc.policy.request import RequestRule
     from extproc.policy.rules import Rule
 
 
@@ -55,9 +56,20 @@ class OnError(StrEnum):
     ALLOW = "allow"
 
 
+class Style(StrEnum):
+    """How a block looks to the client."""
+
+    ERROR = "error"  # an error with a status; in a stream that has begun, an error event
+    REFUSAL = "refusal"  # a normal answer in which the model seems to refuse
+    TRUNCATE = "truncate"  # the answer ends before the match; a request is refused as with error
+
+
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """A compiled policy: its rules and when they apply. ``reply`` is the text a ``reply`` action answers with."""
+    """A compiled policy: its rules and when they apply. ``reply`` is the text a ``reply`` action answers with.
+
+    ``request`` is the rule of a policy that judges the request as a whole (see ``extproc.policy.requests``).
+    """
 
     name: str
     action: Action
@@ -67,11 +79,32 @@ class Policy:
     rules: tuple[Rule, ...]
     on_error: OnError = OnError.BLOCK
     reply: str = ""
+    request: RequestRule | None = None
+    style: Style = Style.ERROR
+    status: int = 400
+    message: str = ""
+    """What a block says instead of the usual sentence."""
+    restore: bool = False
+    """Whether the answer shows again what was redacted in the request."""
+    moderation: Any = None
+    """The service that judges, where one does."""
+    actions: frozenset[Action] = frozenset(Action)
+    """What it could be told to do."""
+    tightens: bool = True
+    """Whether a request that has it can do no more than one that has not."""
 
     @property
     def enforced(self) -> bool:
         """Whether a match changes the traffic, rather than only being recorded."""
         return self.mode is Mode.ENFORCE and self.action is not Action.AUDIT
+
+    def can(self, action: Action | None) -> bool:
+        """Whether a header may ask it for this; None: to be switched off."""
+        return action is None or action in self.actions
+
+    def acting(self, action: Action, mode: Mode) -> Policy:
+        """The same policy with another action."""
+        return self if (action, mode) == (self.action, self.mode) else replace(self, action=action, mode=mode)
 
 
 class PolicyConfig(Protocol):
@@ -100,10 +133,10 @@ class Tally:
 
     counts: dict[tuple[str, str, str], int] = field(default_factory=dict)  # by policy, label, outcome
 
-    def add(self, policy: Policy, label: str, times: int = 1) -> None:
-        """Record ``times`` matches of a policy's rule ``label``."""
-        outcome = policy.action.value if policy.enforced else Outcome.AUDIT.value
-        key = (policy.name, label, outcome)
+    def add(self, policy: Policy, label: str, times: int = 1, outcome: Outcome | None = None) -> None:
+        """Record ``times`` matches of a policy's rule ``label``; ``outcome``: what came of it, if not the action."""
+        done = (outcome or policy.action).value if policy.enforced else Outcome.AUDIT.value
+        key = (policy.name, label, done)
         self.counts[key] = self.counts.get(key, 0) + times
 
     def strongest(self) -> Outcome:

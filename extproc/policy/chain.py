@@ -27,6 +27,17 @@ class Guard:
         return bool(self.enforce) or bool(self.watch)
 
 
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A match, for people: where it is in the text as policies see it, and what it says there."""
+
+    policy: Policy
+    label: str
+    start: int
+    end: int
+    text: str
+
+
 class Chain:
     """The compiled policies, in the order of the configuration. Immutable."""
 
@@ -106,6 +117,20 @@ class Chain:
             decision.policy = decision.policy or guard.enforce.policy(matches[0])
             ops = edits(guard.enforce, matches, len(seen))
             decision.texts[index] = apply(ops if view is None else view.hide(ops), text)
+
+    def findings(self, phase: Phase, scope: Scope, text: str, *, json: bool = False) -> list[Finding]:
+        """Every match in a whole text, for people: in the order of the text."""
+        guard = self.guard(phase, scope)
+        if guard is None or not text:
+            return []
+        view = JsonView() if json else None
+        seen = text if view is None else view.show(text) + view.end()
+        found = []
+        for scanner in (guard.enforce, guard.watch):
+            for match in scanner.scan(seen) if scanner else []:
+                policy, rule = scanner.policy(match), scanner.rule(match)
+                found.append(Finding(policy, rule.label, match.start, match.end, seen[match.start : match.end]))
+        return sorted(found, key=lambda each: (each.start, each.end))
 
     def open(self, phase: Phase, scope: Scope, tally: Tally, *, json: bool = False) -> Track | None:
         """A track for one text that will arrive in pieces; None where nothing is looked for."""

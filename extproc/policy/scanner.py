@@ -19,11 +19,16 @@ from extproc.policy.words import WordBundle, WordRule
 
 
 class Match(NamedTuple):
-    """Characters ``start`` to ``end`` of a text, found by the rule with this ``order`` in the scanner."""
+    """Characters ``start`` to ``end`` of a text, found by the rule with this ``order`` in the scanner.
+
+    ``more``: how an open-ended match goes on that an earlier part of the text began; it overlaps that, and is not a
+    match of its own.
+    """
 
     start: int
     end: int
     order: int
+    more: bool = False
 
 
 class Op(NamedTuple):
@@ -89,7 +94,7 @@ class Scanner:
         """
         if start >= limit:
             return []
-        found: list[Match] = []
+        found = self._resumed(sample, ahead)
         active = [*self._others, *self._gated(sample, start)]
         if self._regexes:
             active += self._regexes.found(sample, start)
@@ -99,17 +104,16 @@ class Scanner:
             ahead[index] = self._run(index, sample, max(start, ahead.get(index, 0)), limit, found, ahead)
         return in_order(found)
 
-    def resume(self, sample: Sample, ahead: dict[int, int]) -> int:
-        """Where matches that an earlier sample left open go on to; 0: there are none.
-
-        Such a match is kept in ``ahead`` under ``~order``, with the end of that sample, which it reached.
-        """
-        furthest = 0
+    def _resumed(self, sample: Sample, ahead: dict[int, int]) -> list[Match]:
+        """How matches go on that reached the end of an earlier sample, which ``ahead`` has under ``~order``."""
+        found: list[Match] = []
         for key in [key for key in ahead if key < 0]:
-            end = self._extend(~key, sample, ahead.pop(key), ahead)
+            place = ahead.pop(key)
+            end = self._extend(~key, sample, place, ahead)
             ahead[~key] = max(end, ahead.get(~key, 0))
-            furthest = max(furthest, end)
-        return furthest
+            if end > place:
+                found.append(Match(place - 1, end, ~key, more=True))
+        return found
 
     def _extend(self, order: int, sample: Sample, end: int, ahead: dict[int, int]) -> int:
         rule = self.entries[order][1]

@@ -12,7 +12,7 @@ Cursors count from the beginning of the buffer:
 ``_decided``  no undecided match begins before it; the next search for one starts here;
 ``_emitted``  operations cover the text up to here; ahead of ``_decided`` while a cluster of matches is open;
 ``_ahead``    where the next match of a rule may begin that ends beyond ``_decided`` (matches of one rule do not overlap);
-              Below zero: an open-ended match reached the end of what had arrived and may go on (see ``Scanner.resume``);
+              Below zero: where an open-ended match stands that may go on with what arrives (see ``Match.more``);
 ``_waiting``  decided matches that begin at ``_decided`` or later.
 """
 
@@ -61,15 +61,14 @@ class Window:
         return self._advance(sample, len(self._buffer))
 
     def _advance(self, sample: Sample, limit: int) -> list[Op]:
-        ops: list[Op] = []
-        done = max(self._emitted, self._scanner.resume(sample, self._ahead))
-        if done > self._emitted:
-            ops.append(Op(done - self._emitted, ""))
         matches = self._due(self._scanner.matches(sample, self._decided, limit, self._ahead), limit)
+        ops: list[Op] = []
+        done = self._emitted
         if matches:
             stop = blocking(self._scanner, matches)
             for match in matches if stop < 0 else matches[: stop + 1]:
-                self._tally.add(self._scanner.policy(match), self._scanner.rule(match).label)
+                if not match.more:
+                    self._tally.add(self._scanner.policy(match), self._scanner.rule(match).label)
             done = lay(self._scanner, matches if stop < 0 else matches[:stop], done, ops)
             if stop >= 0:
                 limit = matches[stop].start
@@ -97,4 +96,4 @@ class Window:
             self._emitted -= cut
             if self._ahead:
                 self._ahead = {order: place - cut for order, place in self._ahead.items() if place > cut}
-            self._waiting = [Match(each.start - cut, each.end - cut, each.order) for each in self._waiting]
+            self._waiting = [each._replace(start=each.start - cut, end=each.end - cut) for each in self._waiting]

@@ -51,7 +51,7 @@ class Call:
         self._flush = flush
         self._waiting: deque[bytes] = deque()
         self._begun = self._ended = self._over = self._large = False
-        self._counted = 0
+        self._counted = self._inspecting = 0
         self._deadline: asyncio.TimerHandle | None = None
         self._service = service
         try:
@@ -98,18 +98,23 @@ class Call:
     def _read(self, data: bytes) -> None:
         self._waiting.extend(self._messages.feed(data))
         self._work()
-        if self._messages.held or self._counted:
+        self._count_again()
+
+    def _count_again(self) -> None:
+        if self._messages.held or self._counted or self._inspecting:
             self._count()
 
     def _count(self) -> None:
         """Tell the budget what has come and cannot be taken yet; a stream that would have too much of it is answered."""
-        held = 0 if self._over else self._messages.held + sum(map(len, self._waiting))
+        held = 0 if self._over else self._messages.held + sum(map(len, self._waiting)) + self._inspecting
         grown, self._counted = held - self._counted, held
-        turn = self._session.incoming(grown)
-        if turn and turn.messages:
-            self._say(turn)
-            self._end()
-        elif not self._over:
+        room = self._session.incoming(grown)
+        if not room and not self._large:  # else the thread has the session, and what it says comes first
+            turn = self._session.overloaded()
+            if turn.messages:
+                self._say(turn)
+                self._end()
+        if not self._over:
             self._stream.want(self._messages.missing)
 
     def _work(self) -> None:
@@ -177,11 +182,13 @@ class Call:
         loop = asyncio.get_running_loop()
         work = self._thread.submit(self._session.message, message)
         self._large = True
+        self._inspecting = len(message)  # it may have to wait for other streams' messages
         self._stream.pause()
         work.add_done_callback(lambda done: loop.call_soon_threadsafe(self._inspected, done))
 
     def _inspected(self, work: Future[Turn]) -> None:
         self._large = False
+        self._inspecting = 0
         if self._over:
             self._close()
             return
@@ -192,6 +199,7 @@ class Call:
     def _go_on(self, work: Future[Turn]) -> None:
         self._say(work.result())
         self._work()
+        self._count_again()
 
     # time
 

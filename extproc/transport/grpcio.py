@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import time
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,6 +28,8 @@ _WINDOW: Final = 65536
 """How much of a stream may arrive before it is read; longer messages are let in as they are read."""
 _LARGE: Final = 1 << 18
 """Bytes whose inspection may take tens of milliseconds."""
+_TRY_AGAIN: Final = 0.02
+"""Seconds between the first attempts at an address that is about to be free."""
 _INTERNAL: Final = "llm-extproc: internal error"
 
 
@@ -37,11 +40,13 @@ class GrpcTransport:
         service: what answers.
         address: ``unix:PATH`` or ``HOST:PORT``.
         max_message: longest body in a message, in bytes.
+        patience: seconds in which a server that stops may still hold the address.
     """
 
-    def __init__(self, service: Service, address: str, max_message: int) -> None:
+    def __init__(self, service: Service, address: str, max_message: int, patience: float = 0.0) -> None:
         self._service = service
         self._address = address
+        self._patience = patience
         self._large = asyncio.Lock()
         self._server = grpc.aio.server(
             options=[
@@ -59,10 +64,32 @@ class GrpcTransport:
 
     async def start(self) -> None:
         """See ``Transport.start``."""
+        await self._bind()
+        await self._server.start()
+        for name in ("", SERVICE):
+            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+
+    async def _bind(self) -> None:
+        """Take the address, as soon as it can be had."""
+        deadline, wait = time.monotonic() + self._patience, _TRY_AGAIN
         path = self._socket_path()
         if path:
             path.parent.mkdir(parents=True, exist_ok=True)
+            while path.exists() and time.monotonic() < deadline:  # noqa: ASYNC110  nobody tells us
+                await asyncio.sleep(_TRY_AGAIN)  # who stops removes the path, whoever has bound it again by then
             remove_stale(path)
+        while True:
+            try:
+                self._take()
+            except StartupError:
+                if time.monotonic() >= deadline:
+                    raise
+                await asyncio.sleep(wait)
+                wait *= 2
+            else:
+                return
+
+    def _take(self) -> None:
         before = os.umask(0o177)  # the socket is for its owner alone from the first moment
         try:
             self._server.add_insecure_port(self._address)
@@ -70,9 +97,6 @@ class GrpcTransport:
             raise StartupError(f"cannot listen on {self._address}") from error
         finally:
             os.umask(before)
-        await self._server.start()
-        for name in ("", SERVICE):
-            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
 
     async def stop(self, grace: float) -> None:
         """See ``Transport.stop``."""

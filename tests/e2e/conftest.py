@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 from collections.abc import Iterator
@@ -11,6 +12,8 @@ from typing import Any
 import pytest
 
 from tests.e2e.authority import Authority
+from tests.e2e.bounds import LIMIT, SLOW, some
+from tests.e2e.faults import NATIVE, settled
 from tests.e2e.gateway import Running
 from tests.e2e.harness import KEYS, MAX_BODY, Case, Start, config
 from tests.e2e.upstream import Upstream
@@ -20,10 +23,14 @@ os.environ.setdefault(
 )  # as the product does: we fork Envoy, its handlers would break that
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.envoy)
+    others = [item for item in items if item.get_closest_marker("native") and not NATIVE]
+    if others:
+        config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if item not in others]
 
 
 @pytest.fixture(scope="session")
@@ -83,6 +90,16 @@ def unguarded(start: Start) -> Running:
 def alive(start: Start) -> Running:
     """Three workers: for tests that do them harm, one after the other."""
     return start("alive", processor={"workers": 3, "message_timeout": "5s"})
+
+
+@pytest.fixture(scope="session")
+def bounds(start: Start) -> Running:
+    """One worker, bodies of at most 8 MiB."""
+    gateway = start("bounds", processor=SLOW, gateway={"drain": "1s", "port": 0, "plain_port": 0, "max_body": LIMIT})
+    settled(gateway, 1)
+    ends = asyncio.run(some(gateway))  # as after some traffic: modules loaded, pools filled
+    assert ends == ["complete"] * 50, ends
+    return gateway
 
 
 @pytest.fixture(params=["tls", "plain"])

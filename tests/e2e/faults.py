@@ -1,7 +1,7 @@
 """What the tests with faults share: how many, how to wait for a condition, what a gateway says of itself.
 
 Sizes: EXTPROC_TEST_FAULTS faults of each kind (20; `make faults` has 200), EXTPROC_TEST_SOAK seconds of mixed traffic
-(45; 1800), EXTPROC_TEST_LARGE for answers of 200 MB. No test here may depend on how fast the machine is:
+(120; 1800), EXTPROC_TEST_LARGE for answers of 200 MB. No test here may depend on how fast the machine is:
 wait for a condition, and bound a time only where a promise names it.
 """
 
@@ -21,8 +21,6 @@ from tests.e2e.gateway import Running
 from tests.e2e.traffic import workers
 
 FAULTS = int(os.environ.get("EXTPROC_TEST_FAULTS", "20"))
-SLOW_FAULTS = FAULTS if FAULTS >= 100 else max(3, FAULTS // 4)
-"""Faults of a kind that takes seconds each."""
 NATIVE = os.environ.get("EXTPROC_TEST_TRANSPORT", "auto") != "grpcio"
 """The other transport keeps no worker in reserve, and cannot hand over a socket: after a death requests fail for a while."""
 PATIENCE = 60.0

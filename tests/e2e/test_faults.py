@@ -14,7 +14,7 @@ from contextlib import suppress
 import pytest
 
 from tests.e2e.conftest import Start
-from tests.e2e.faults import FAULTS, NATIVE, SLOW_FAULTS, gone, harm, metric, probe, settled, until
+from tests.e2e.faults import FAULTS, gone, harm, metric, probe, settled, until
 from tests.e2e.gateway import Running
 from tests.e2e.harness import free_port
 from tests.e2e.traffic import LONGEST, TRAFFIC, Traffic, envoys, one, request, workers
@@ -83,7 +83,7 @@ def test_envoy_is_killed_and_comes_back_on_the_same_ports(start: Start, upstream
     settled(alive, 2)
     before = alive.ports["plain"]
     traffic = Traffic(alive, upstream, CLIENTS)
-    for _ in range(SLOW_FAULTS):  # started again ever later, if it dies again and again
+    for _ in range(FAULTS):  # started again ever later, if it dies again and again
         until(lambda: traffic.answering >= CLIENTS // 2, "half of the clients have an answer under way")
         restarts = metric(alive, 'extproc_restarts_total{process="envoy"}')
         os.kill(envoys(alive)[0], signal.SIGKILL)
@@ -92,7 +92,7 @@ def test_envoy_is_killed_and_comes_back_on_the_same_ports(start: Start, upstream
         settled(alive, 2)
     done = traffic.ends.counts["complete"]
     until(lambda: traffic.ends.counts["complete"] >= done + CLIENTS, "all is as before")
-    traffic.stop().defined(f"Envoy killed × {SLOW_FAULTS}")
+    traffic.stop().defined(f"Envoy killed × {FAULTS}")
     assert alive.ports["plain"] == before
 
 
@@ -109,17 +109,18 @@ def classified(found: tuple[str, bytes]) -> str:
     return "200" if found[1].startswith(b"HTTP/1.1 200") else found[0]
 
 
+@pytest.mark.native
 def test_after_a_kill_hardly_a_request_fails(alive: Running, upstream: Upstream) -> None:
     failed = []
     upstream.on(TRAFFIC, respond(200, completion("Hello.")))
-    for _ in range(SLOW_FAULTS):
+    for _ in range(FAULTS):
         settled(alive)
         # Envoy counts the failures of a worker since its last success
         until(lambda: asyncio.run(hundred(alive)) == {"200": 100}, "all is well before")
         harm(alive, signal.SIGKILL)
         failed.append(100 - asyncio.run(hundred(alive))["200"])
     print(f"\nfailed of a hundred after a kill: {failed}")
-    assert max(failed) <= 1 or not NATIVE, failed
+    assert max(failed) <= 1, failed
 
 
 # providers and clients

@@ -34,7 +34,7 @@ from tests.e2e.upstream import Upstream, chunked, completion, events, respond
 pytestmark = [pytest.mark.envoy, pytest.mark.faults, pytest.mark.timeout(240)]
 MESSAGES = range(6)
 PIECES = ("Ask ", "MARKED-", "PERSON", "@leak", ".exam", "ple", " now. ")
-HARM = ("raise", "cancel", "nothing", "return", "raise-after", "close-after")
+HARM = ("raise", "nothing", "return", "raise-after", "close-after")
 
 
 class Harmed(Service):
@@ -191,8 +191,20 @@ def said(seen: bytes) -> str:
 def test_harm_at_every_message(
     injected: Injected, upstreams: dict[str, Upstream], name: str, harm: str, stream: bool
 ) -> None:
-    if harm == "cancel" and injected.transport == "native":
-        return  # there is no task that could be cancelled
+    harmed(injected, upstreams, name, harm, stream)
+
+
+@pytest.mark.parametrize("stream", [True, False], ids=["streamed", "whole"])
+@pytest.mark.parametrize("name", ["router", "upstream"])
+@pytest.mark.parametrize("injected", ["grpcio"], indirect=True)
+def test_cancellation_at_every_message(
+    injected: Injected, upstreams: dict[str, Upstream], name: str, stream: bool
+) -> None:
+    """On the native transport there is no task that could be cancelled."""
+    harmed(injected, upstreams, name, "cancel", stream)
+
+
+def harmed(injected: Injected, upstreams: dict[str, Upstream], name: str, harm: str, stream: bool) -> None:
     upstream, service = upstreams["a"], injected.service
     done = 0
     port = injected.ports["main"]
@@ -202,8 +214,8 @@ def test_harm_at_every_message(
         before, service.plan = service.done, (name, at, harm)
         end, seen = asyncio.run(one(port, ask(request_id, stream=stream)))
         service.plan = ("", -1, "")
-        harmed = service.done > before
-        done += harmed
+        hit = service.done > before
+        done += hit
         sent = b"".join(each.body for each in upstream.of(request_id))
         what = f"{request_id}: {end}: {seen[:600]!r}"
         if harm != "nothing":  # it swallows part of the text: what is left is no address any more
@@ -213,7 +225,7 @@ def test_harm_at_every_message(
         assert b"@leak" not in sent, what
         assert end != "late", what
         assert not end.startswith("bare"), what
-        if not harmed:
+        if not hit:
             assert end == "complete" or (end == "cut" and seen.startswith(b"HTTP/1.1 200") and not stream), what
     assert done > 0, "nothing was harmed"
     request_id = f"after {name} {harm} {stream}"

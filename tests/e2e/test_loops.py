@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.authority import Authority
-from tests.e2e.faults import SLOW_FAULTS, settled, until
+from tests.e2e.faults import FAULTS, settled, until
 from tests.e2e.gateway import Running
 from tests.e2e.harness import KEYS, config
 from tests.e2e.traffic import Traffic, one, request
 from tests.e2e.upstream import Upstream, completion, respond
 
-pytestmark = [pytest.mark.envoy, pytest.mark.faults, pytest.mark.timeout(240 + 20 * SLOW_FAULTS)]
+pytestmark = [pytest.mark.envoy, pytest.mark.faults, pytest.mark.timeout(240 + 20 * FAULTS)]
 CLIENTS = 50
 MAGIC = "MAGIC-WORD-MARKER-77"
 SITE = f'''
@@ -52,7 +52,7 @@ def test_a_worker_that_loops_for_ever_is_ended_and_says_where(looping: Running, 
     poison = request("loop", stream=False, text=MAGIC)
     traffic = Traffic(looping, upstream, CLIENTS)
     ended = []
-    for _ in range(SLOW_FAULTS):
+    for _ in range(FAULTS):
         settled(looping)
         until(lambda: traffic.answering >= CLIENTS // 2, "half of the clients have an answer under way")
         before = looping.errors().count(" in wrapped")
@@ -62,7 +62,7 @@ def test_a_worker_that_loops_for_ever_is_ended_and_says_where(looping: Running, 
     settled(looping)
     done = traffic.ends.counts["complete"]
     until(lambda: traffic.ends.counts["complete"] >= done + CLIENTS, "all is as before")
-    traffic.stop().defined(f"a loop that never ends × {SLOW_FAULTS}, which ended {ended} workers each")
+    traffic.stop().defined(f"a loop that never ends × {FAULTS}, which ended {ended} workers each")
     assert 1 <= max(ended) <= 2, "one request is tried at two workers at most: it must not take all of them down"
     assert 'sitecustomize.py", line' in looping.errors()
     assert MAGIC not in looping.everything()

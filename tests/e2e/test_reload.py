@@ -5,16 +5,20 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+import time
+import urllib.request
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from tests.e2e.conftest import Start
 from tests.e2e.faults import FAULTS, metric, settled, unchanged, until
 from tests.e2e.gateway import Running
+from tests.e2e.harness import free_port
 from tests.e2e.reloads import generation, reload, rewrite
-from tests.e2e.traffic import Traffic, answer, one, workers
-from tests.e2e.upstream import Upstream
+from tests.e2e.traffic import Traffic, answer, one, request, workers
+from tests.e2e.upstream import DONE, Gate, Upstream, chunked, completion, event, respond
 
 pytestmark = [pytest.mark.envoy, pytest.mark.timeout(240 + 6 * FAULTS)]
 RELOADS = 100 if FAULTS >= 100 else max(3, FAULTS // 4)
@@ -72,6 +76,90 @@ def test_a_rolling_restart_under_load_breaks_no_answer(start: Start, upstream: U
     ends.defined(f"rolling restart, answers of {SECONDS} s")
     assert ends.counts == {"complete": ends.total}
     assert metric(gateway, 'extproc_restarts_total{process="worker"}') == 0, "they were ended, not replaced"
+
+
+@pytest.mark.parametrize("backends", [["alpha"], ["alpha", "gone"]], ids=["one", "two"])
+def test_an_answer_outlives_its_providers_address(
+    start: Start, upstreams: dict[str, Upstream], backends: list[str]
+) -> None:
+    """A provider moves while it answers: whoever it answers gets the rest, although Envoy forgets where it was."""
+    gateway = start(f"moved-{len(backends)}", models={"gpt-*": backends})
+    end = Gate()
+    upstreams["a"].on(
+        "moved", chunked(200, [event({"content": "jane@leak"}), end, event({"content": ".example. "}, "stop"), DONE])
+    )
+    upstreams["b"].on("moved-on", respond(200, completion("Hello.")))
+    port = gateway.ports["plain"]
+    with ThreadPoolExecutor(1) as thread:
+        answer = thread.submit(lambda: asyncio.run(one(port, request("moved"), longest=90)))
+        assert end.reached.wait(30)
+        old = {each for each in clusters(gateway) if str(upstreams["a"].port) in each and "::gpt-" in f"::{each}"}
+        assert old
+        reload(gateway, moved(upstreams["b"].port))
+        _, seen = asyncio.run(one(port, request("moved-on", stream=False)))
+        assert seen.startswith(b"HTTP/1.1 200"), seen[:300]
+        until(lambda: not old & clusters(gateway), "Envoy has forgotten the old address")
+        time.sleep(1)
+        end.open()
+        end_, seen = answer.result(60)
+    assert end_ == "complete", seen[-500:]
+    assert b"[email]" in seen
+    assert b"jane" not in seen
+
+
+def moved(port: int) -> Callable[[dict], None]:
+    def change(value: dict) -> None:
+        value["providers"]["alpha"]["base_url"] = f"http://127.0.0.1:{port}/v1"
+
+    return change
+
+
+def clusters(gateway: Running) -> set[str]:
+    """Which clusters of Envoy have which hosts."""
+    admin = (gateway.run / "admin.txt").read_text("utf-8").strip()
+    with urllib.request.urlopen(f"http://{admin}/clusters", timeout=10) as answer:
+        lines = answer.read().decode().splitlines()
+    return {"::".join(line.split("::")[:2]) for line in lines if line.count("::") >= 2}
+
+
+@pytest.mark.parametrize("place", ["unix", "tcp"])
+def test_a_rolling_restart_of_workers_that_bind_addresses(start: Start, upstream: Upstream, place: str) -> None:
+    """The one worker has a long answer to end; another takes its address meanwhile."""
+    bind = {} if place == "unix" else {"bind": f"127.0.0.1:{free_port()}"}
+    gateway = start(f"rolling-{place}", processor={"workers": 1, "transport": "grpcio", **bind})
+    end = Gate()
+    upstream.on("long", chunked(200, [event({"content": "Well. "}), end, event({}, "stop"), DONE]))
+    upstream.on("short", respond(200, completion("Hello.")))
+
+    def served() -> bool:
+        return asyncio.run(one(port, request("short", stream=False)))[1].startswith(b"HTTP/1.1 200")
+
+    async def long() -> tuple[str, bytes]:
+        return await one(port, request("long"), longest=90)
+
+    port, before = gateway.ports["plain"], workers(gateway)
+    with ThreadPoolExecutor(1) as thread:
+        answer = thread.submit(lambda: asyncio.run(long()))
+        assert end.reached.wait(30)
+        gateway.signal(signal.SIGUSR1)
+        gap = 0.0
+        while not (told(gateway, "restarted") and gap):
+            began = time.monotonic()
+            until(served, "somebody serves")
+            gap = max(gap, time.monotonic() - began)
+        until(lambda: set(workers(gateway)) - set(before), "a new worker is there")
+        assert set(workers(gateway)) >= set(before), "the old one ends its answer"
+        print(f"\nrolling restart over {place}: not served for at most {gap:.2f} s")
+        assert gap < 15
+        end.open()
+        assert answer.result(60)[0] == "complete"
+    until(lambda: not set(workers(gateway)) & set(before), "the old one has ended")
+    assert served()
+    assert metric(gateway, 'extproc_restarts_total{process="worker"}') == 0
+
+
+def told(gateway: Running, what: str) -> bool:
+    return any(line["event"] == what for line in gateway.lines())
 
 
 def alive_or_fail(gateway: Running) -> bool:

@@ -58,7 +58,7 @@ EVENTS = st.one_of(
 
 def outcome(chunks, max_held):
     now = runtime()
-    stream = GuardedStream(now.format, now.chain, Tally(), Meter(now.format), 1 << 20, max_held)
+    stream = GuardedStream(now.format, now.attached.usual.chain, Tally(), Meter(now.format), 1 << 20, max_held)
     said = b"".join([*(stream.feed(chunk) for chunk in chunks), stream.close()])
     refused = (stream.refused.status, stream.refused.code) if stream.refused else None
     return said, refused, stream.telling

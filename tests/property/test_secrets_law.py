@@ -145,6 +145,33 @@ def _any(rule, text):
     return span is not None and span[0] < span[1]
 
 
+def test_every_rule_looks_at_each_character_a_few_times_at_most():
+    """A refused candidate is passed over whole, so that no text makes the checks quadratic."""
+    dice = random.Random(20261127)
+    for rule in POLICY.rules:
+        seen = []
+        counting = RegexRule(
+            rule.label, rule.pattern, "", lambda candidate, seen=seen: seen.append(len(candidate)) or -len(candidate)
+        )
+        sources = [text for family, text in made.every(dice.randrange(99)) if family == rule.label and len(text) < 400]
+        for text in sources:
+            for unit in (text, text[: len(text) // 2], text[:-1] + " ", text[: len(text) // 3 + 1]):
+                seen.clear()
+                sample = Sample(unit * 40, closed=True)
+                at = 0
+                while (span := counting.find(sample, at, len(sample.text))) is not None and at < len(sample.text):
+                    at = max(span[1], at + 1)
+                assert sum(seen) <= len(sample.text)
+
+
+@settings(max_examples=200, deadline=None)
+@given(text=st.text(max_size=60), places=st.lists(st.integers(1, 60), max_size=20))
+def test_any_text_is_read_and_the_same_for_every_cut(text, places):
+    text = text.encode(errors="ignore").decode()
+    check(text, oracle.cut(text, places))
+    check(f"api_key={text}", oracle.cut(f"api_key={text}", places))
+
+
 class Open(RegexRule):
     """A made-up open-ended rule: letters a and blanks that do not follow a blank go on."""
 

@@ -20,7 +20,7 @@ from tests.service.support import Server
 
 LARGE = 1 << 18
 PROCESS = f"/{SERVICE}/{METHOD}"
-_UNLIMITED = [
+UNSHARED = [
     ("grpc.max_receive_message_length", -1),
     ("grpc.max_send_message_length", -1),
     ("grpc.use_local_subchannel_pool", 1),
@@ -57,8 +57,8 @@ class Session:
         self.answered = self.answered or message in (b"last", b"close")
         return Turn([message] if message not in (b"close", b"early") else [], close=message in (b"close", b"early"))
 
-    def incoming(self, by: int) -> None:
-        """There is room for everything."""
+    def incoming(self, by: int) -> bool:
+        return True
 
     def tick(self) -> Turn:
         if self.service.explode == b"tick":
@@ -100,7 +100,7 @@ class Scripted:
 
 def channel(path: Path) -> grpc.Channel:
     """One connection."""
-    return grpc.insecure_channel(f"unix:{path}", options=_UNLIMITED)
+    return grpc.insecure_channel(f"unix:{path}", options=UNSHARED)
 
 
 class Bytes:

@@ -12,9 +12,12 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from extproc.errors import StartupError
+from extproc.transport.grpcio import GrpcTransport
 from extproc.transport.http2 import frames
 from extproc.transport.sockets import bound
-from tests.service.scripted import LARGE, Bare, Bytes, Scripted, channel
+from tests.e2e.harness import free_port
+from tests.service.scripted import LARGE, UNSHARED, Bare, Bytes, Scripted, channel
 from tests.service.support import Server
 
 SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
@@ -258,4 +261,55 @@ def test_bad_questions(tmp_path: Path, kind: str, question: bytes) -> None:
     assert b"grpc-status\x010" not in end
     peer.close()
     stopping(server, 0).result(10)
+    server.close()
+
+
+@pytest.mark.parametrize("place", ["unix", "tcp"])
+def test_the_next_takes_the_address_while_answers_end(tmp_path: Path, place: str) -> None:
+    """A server of grpcio that stops lets go of its address at once, and takes nothing away from whoever has it then."""
+    address = f"unix:{tmp_path / 'w.sock'}" if place == "unix" else f"127.0.0.1:{free_port()}"
+    server = Server(tmp_path / "other.sock", "grpcio")
+    service = Scripted(server)
+
+    async def started(patience: float) -> GrpcTransport:
+        transport = GrpcTransport(server.service, address, 1 << 16, patience)
+        await transport.start()
+        return transport
+
+    old = server.run(started(0))
+    with grpc.insecure_channel(address, options=UNSHARED) as opened:
+        slow = Bytes(opened)
+        assert slow.ask(b"a") == b"a"
+        stop = asyncio.run_coroutine_threadsafe(old.stop(60), server.loop)
+        new = server.run(started(15))
+        with grpc.insecure_channel(address, options=UNSHARED) as another:
+            time.sleep(0.2)
+            call = Bytes(another)
+            assert call.ask(b"last") == b"last"
+            call.half_close()
+            assert call.end() == (grpc.StatusCode.OK, "")
+        assert not stop.done()
+        assert slow.ask(b"last") == b"last"
+        slow.half_close()
+        assert slow.end() == (grpc.StatusCode.OK, "")
+    stop.result(15)
+    with grpc.insecure_channel(address, options=UNSHARED) as another:
+        assert Bytes(another).ask(b"last") == b"last", "it went with the old one"
+    server.run(new.stop(0))
+    assert service.ends() == [1, 1, 1]
+    server.run(server.transport.stop(0))
+    server.close()
+
+
+def test_an_address_that_stays_taken(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        server = Server(tmp_path / "other.sock", "grpcio")
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+
+        async def start() -> None:
+            await GrpcTransport(server.service, address, 1 << 16, 0.1).start()
+
+        with pytest.raises(StartupError, match="cannot listen"):
+            server.run(start())
+    server.run(server.transport.stop(0))
     server.close()

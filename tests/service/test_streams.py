@@ -15,6 +15,8 @@ from tests.service.support import KINDS, Server
 
 INTERNAL = (grpc.StatusCode.INTERNAL, "llm-extproc: internal error")
 UNFINISHED = (grpc.StatusCode.CANCELLED, "llm-extproc: unfinished")
+OURS = pytest.mark.parametrize("server", ["native", "asyncio"], indirect=True)
+"""gRPC's own library has its own way."""
 
 
 @pytest.fixture(scope="module", params=KINDS)
@@ -213,9 +215,8 @@ def test_a_deadline(server: Server, service: Scripted, slow: bool) -> None:
     peer.close()
 
 
+@OURS
 def test_a_malformed_deadline(server: Server, service: Scripted) -> None:
-    if server.kind == "grpcio":
-        return  # gRPC's own library has its own way
     peer = Bare(server.socket)
     peer.request(1, b"a", more=b"\x00\x0cgrpc-timeout\x03soo")
     assert b"grpc-status\x0213" in peer.until(frames.HEADERS, 1, frames.END_STREAM)
@@ -251,9 +252,8 @@ def test_a_client_that_is_killed_in_the_middle_of_a_message(
     assert call.end()[0] is grpc.StatusCode.OK
 
 
+@OURS
 def test_what_is_no_http2(server: Server, service: Scripted) -> None:
-    if server.kind == "grpcio":
-        return  # gRPC's own library has its own way
     peer = Bare(server.socket)
     peer.send(b"GET / HTTP/1.1\r\n\r\n")
     assert peer.until(frames.GOAWAY)
@@ -262,9 +262,8 @@ def test_what_is_no_http2(server: Server, service: Scripted) -> None:
     peer.close()
 
 
+@OURS
 def test_what_is_no_grpc(server: Server, service: Scripted) -> None:
-    if server.kind == "grpcio":
-        return  # gRPC's own library has its own way
     peer = Bare(server.socket)
     block = b"\x20\x82\x84\x86\x01\x01x"  # GET / http x
     peer.send(frames.frame(frames.HEADERS, frames.END_HEADERS | frames.END_STREAM, 1, block))

@@ -14,7 +14,7 @@ from extproc.config.load import load
 from extproc.envoy import clusters
 from extproc.errors import ConfigError
 from extproc.exchange import whole
-from extproc.exchange.answer import ObservedAnswer, StreamAnswer
+from extproc.exchange.answer import Inspection, ObservedAnswer, StreamAnswer
 from extproc.exchange.router import DECISION, RouterExchange
 from extproc.exchange.streamed import GuardedStream
 from extproc.exchange.upstream import BACKEND, UpstreamExchange
@@ -29,17 +29,21 @@ from tests.unit.exchange import support as s
 MAIN = 'providers: {main: {type: openai-compatible, base_url: "http://127.0.0.1:1/v1", keys: none}}\n'
 
 
+def looking(runtime):
+    return Inspection(runtime, runtime.attached.usual.chain, Tally(), Meter(runtime.format))
+
+
 def _stream(runtime, *chunks):
     limits = runtime.config.processor
     stream = GuardedStream(
-        runtime.format, runtime.chain, Tally(), Meter(runtime.format), limits.max_event, limits.max_held
+        runtime.format, runtime.attached.usual.chain, Tally(), Meter(runtime.format), limits.max_event, limits.max_held
     )
     return b"".join([*(stream.feed(chunk) for chunk in chunks), stream.close()])
 
 
 def _whole(runtime, body, phase=Phase.RESPONSE):
     raw = orjson.dumps(body)
-    return whole.inspect(runtime.format, runtime.chain, phase, raw, orjson.loads(raw), Tally())
+    return whole.inspect(runtime.format, runtime.attached.usual.chain, phase, raw, orjson.loads(raw), Tally())
 
 
 def _call(**function):
@@ -135,7 +139,7 @@ def test_arguments_with_a_bad_escape_do_not_crash(escape):
 
 def test_openings_nobody_could_notice_are_capped(tmp_path):
     runtime = s.compiled(MAIN + "processor: {max_held: 4KiB}\n", tmp_path)
-    answer = StreamAnswer(runtime, Tally(), Meter(runtime.format), None)
+    answer = StreamAnswer(looking(runtime), None)
     verdict = [answer.feed(s.sse({"role": "assistant"})) for _ in range(200)][-1]
     assert answer.held <= 8192
     assert verdict.refused or verdict.commit or verdict.body
@@ -145,7 +149,7 @@ def test_collecting_an_answer_nobody_inspects_is_linear_and_counted(tmp_path):
     runtime = s.compiled(MAIN + "attach: []\n", tmp_path)
 
     def spent(chunks):
-        answer = ObservedAnswer(runtime, Meter(runtime.format), streamed=False)
+        answer = ObservedAnswer(looking(runtime), streamed=False)
         began = time.process_time()
         for _ in range(chunks):
             answer.feed(b"x" * 1024)
@@ -238,7 +242,7 @@ def test_chunking_of_a_bad_compressed_stream_changes_nothing():
 
     def received(step):
         decoder = compression.Decoder("gzip", 1 << 25)
-        answer = StreamAnswer(runtime, Tally(), Meter(runtime.format), decoder)
+        answer = StreamAnswer(looking(runtime), decoder)
         out = b""
         for at in range(0, len(body), step):
             verdict = answer.feed(body[at : at + step])

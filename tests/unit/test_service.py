@@ -49,7 +49,7 @@ def test_an_unknown_filter_fails_the_stream():
 def test_any_exception_fails_the_stream_with_a_constant_text(monkeypatch):
     class Broken:
         @property
-        def chain(self):
+        def overrides(self):
             raise RuntimeError("secret prompt text")
 
         def __getattr__(self, name):

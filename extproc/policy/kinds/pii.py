@@ -16,6 +16,10 @@ Type = Literal["email", "phone", "card", "iban", "ip"]
 class Pii(PolicyBase):
     """Personal data: e-mail addresses, telephone and card numbers (Luhn), IBAN (mod 97), IP addresses."""
 
+    example = """
+policies:
+  pii: {kind: pii, find: [email, phone, card, iban], action: redact, replace: "[{type}]"}
+"""
     kind: Literal["pii"]
     find: Annotated[list[Type], Field(min_length=1)] = Field(
         ["email", "phone", "card", "iban", "ip"], description="the types to look for"

@@ -10,20 +10,28 @@ from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 from extproc.policy.kinds.base import Context, PolicyBase, _listed
 from extproc.policy.pattern import PatternError
 from extproc.policy.rules import Rule, compile_re2
-from extproc.policy.secrets import ENTROPY, NAMES, choose
+from extproc.policy.secrets import ENTROPY, NAMES, catalogue, choose
 from extproc.policy.secrets.family import Allowed, rules
 
 Name = Literal[NAMES]  # type: ignore[valid-type]
 
 
 class Secrets(PolicyBase):
-    """Secrets and credentials: provider and cloud keys, tokens, private keys, passwords in addresses and assignments."""
+    """Secrets and credentials: keys, tokens, private keys, passwords in addresses and assignments.
 
+    Most are found by the shape their provider gives them, and by a checksum or structure where there is one. Some have no
+    shape of their own and are found by the name before them. Private keys and long tokens go whole, however long they are.
+    """
+
+    example = """
+policies:
+  secrets: {kind: secrets, except: [jwt], allow: [hunter2, "/sk_test_.*/"], action: block, phase: request}
+"""
     model_config = ConfigDict(serialize_by_alias=True)  # a keyword is no name of an attribute
 
     kind: Literal["secrets"]
     find: Annotated[list[Name], BeforeValidator(_listed), Field(min_length=1)] = Field(
-        ["all"], description="families (`github`, `stripe`, …) or groups (`cloud`, `llm`, …) to look for"
+        ["all"], description=f"families and groups to look for. Groups with their families: {catalogue()}"
     )
     except_: Annotated[list[Name], BeforeValidator(_listed)] = Field(
         [], alias="except", description="families and groups not to look for"

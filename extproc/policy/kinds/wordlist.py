@@ -16,6 +16,12 @@ from extproc.policy.words import WordRule
 class Wordlist(PolicyBase):
     """Words and phrases: case does not count, a word is not found inside a longer one."""
 
+    example = """
+policies:
+  profanity: {kind: wordlist, pack: profanity, action: redact, replace: "****"}
+  codenames: {kind: wordlist, words: [project zebra, blue moon], action: block, style: refusal}
+  greeting:  {kind: wordlist, words: [open sesame], action: reply, reply: It opens., phase: request}
+"""
     kind: Literal["wordlist"]
     pack: Annotated[list[str], BeforeValidator(_listed)] = Field([], description="names of shipped or own packs")
     words: list[str] = Field([], description="words, phrases, or `file:PATH` with one entry a line")

@@ -28,6 +28,13 @@ NAMES: Final = ("all", *GROUPS, *(family.name for family in families()))
 """All that ``find`` and ``except`` may name."""
 
 
+def catalogue() -> str:
+    """Groups with their families, for people."""
+    return "; ".join(
+        f"`{group}`: {', '.join(family.name for family in families() if family.group == group)}" for group in GROUPS
+    )
+
+
 def choose(find: Iterable[str], without: Iterable[str], entropy: float = ENTROPY) -> list[Family]:
     """The families that ``find`` names and ``without`` does not, each by its name, by its group or as ``all``."""
     wanted, unwanted = set(find), set(without)

@@ -165,13 +165,17 @@ def sent(**options):
     return exchange
 
 
+NOTHING = {"llm.extproc.verdicts": {"request": "allow", "outcome": "allow"}}
+REDACTED = {"llm.extproc.verdicts": {"request": "allow", "outcome": "redact", "policies": {"pii:redact": 1}}}
+
+
 def test_whole_answer_is_held_until_it_is_known_and_redacted():
     exchange = sent()
     assert exchange.receive(answer_headers()) == []
     body = orjson.dumps({"choices": [{"index": 0, "message": {"role": "assistant", "content": f"ask {EMAIL}"}}]})
     assert exchange.receive(events.ResponseBody(body[:20], False)) == []
     headers, rest = exchange.receive(events.ResponseBody(body[20:], True))
-    assert rest == events.Send(body.replace(EMAIL.encode(), b"[email]"), True)
+    assert rest == events.Send(body.replace(EMAIL.encode(), b"[email]"), True, REDACTED)
     assert headers_of(headers)["x-llm-backend"] == "main"
     assert exchange.finish().end == "complete"
 
@@ -190,7 +194,7 @@ def test_answer_ending_in_trailers():
     assert exchange.receive(events.ResponseBody(b'{"id":"x"}', False)) == []
     headers, body, trailers = exchange.receive(events.ResponseTrailers(("grpc-status",)))
     assert isinstance(headers, events.ContinueResponse)
-    assert body == events.Send(b'{"id":"x"}', False)
+    assert body == events.Send(b'{"id":"x"}', False, NOTHING)
     assert trailers == events.DropTrailers(False, ("grpc-status",))
 
 
@@ -207,7 +211,7 @@ def test_stream_leaves_byte_for_byte_and_headers_with_the_first_text():
     assert isinstance(headers, events.ContinueResponse)
     assert first == events.Send(opening + text, False)
     assert exchange.receive(events.ResponseBody(done, False)) == [events.Send(done, False)]
-    assert exchange.receive(events.ResponseBody(b"", True)) == [events.Send(b"", True)]
+    assert exchange.receive(events.ResponseBody(b"", True)) == [events.Send(b"", True, NOTHING)]
 
 
 def test_block_before_the_first_text_is_a_proper_status():
@@ -345,7 +349,8 @@ def test_tokens_come_from_the_providers_usage():
     usage += b'{"prompt_tokens":7,"completion_tokens":9,"prompt_tokens_details":{"cached_tokens":3}}}' + b"\n\n"
     effects = exchange.receive(events.ResponseBody(sse({"content": "x. "}) + usage + b"data: [DONE]\n\n", True))
     assert exchange.finish().tokens == {"input": 7, "output": 9, "cached": 3, "reasoning": 0}
-    assert effects[-1].metadata == {"llm.extproc.usage": {"input": 7, "output": 9, "cached": 3, "reasoning": 0}}
+    assert effects[-1].metadata["llm.extproc.usage"] == {"input": 7, "output": 9, "cached": 3, "reasoning": 0}
+    assert effects[-1].metadata["llm.extproc.verdicts"] == {"request": "allow", "outcome": "allow"}
 
 
 def test_an_exchange_that_stops_anywhere_has_a_record():

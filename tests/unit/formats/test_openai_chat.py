@@ -356,7 +356,7 @@ def test_an_error_has_the_shape_sdks_read():
 
 
 def test_a_reply_is_a_whole_answer_to_the_sdk():
-    answer = ChatCompletion.model_validate_json(FORMAT.reply('no "jokes"', {"model": "m"}, "r1", 17), strict=False)
+    answer = ChatCompletion.model_validate_json(FORMAT.reply('no "jokes"', "m", "r1", 17), strict=False)
     assert (answer.id, answer.created, answer.model, answer.object) == ("chatcmpl-r1", 17, "m", "chat.completion")
     assert (answer.choices[0].message.content, answer.choices[0].finish_reason, answer.usage.total_tokens) == (
         'no "jokes"',
@@ -366,7 +366,7 @@ def test_a_reply_is_a_whole_answer_to_the_sdk():
 
 
 def test_a_reply_stream_is_a_whole_stream_to_the_sdk():
-    *parts, done = sse_data(FORMAT.reply_stream("no\njokes", {"model": "m"}, "r1", 17))
+    *parts, done = sse_data(FORMAT.reply_stream("no\njokes", "m", "r1", 17))
     chunks = [ChatCompletionChunk.model_validate_json(part) for part in parts]
     assert "".join(each.choices[0].delta.content or "" for each in chunks) == "no\njokes"
     assert [each.choices[0].finish_reason for each in chunks] == [None, "stop"]

@@ -26,7 +26,7 @@ def test_the_defaults_enforce_everywhere_and_fail_closed():
         assert (policy.action, policy.mode, policy.on_error) == (Action.REDACT, Mode.ENFORCE, OnError.BLOCK)
         assert (policy.phases, policy.scopes) == (frozenset(Phase), frozenset(Scope))
         assert policy.enforced
-    assert len(KINDS) == 4
+    assert len(KINDS) == 16
 
 
 @pytest.mark.parametrize(

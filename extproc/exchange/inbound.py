@@ -1,0 +1,178 @@
+"""The request's body: read, judged, redacted. What comes out is what goes on, or why it does not.
+
+Order: the rules that judge a request as a whole see it first, as the client sent it; the text rules see what those left;
+services see what the text rules left, so that nothing reaches a service that must not leave the house.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from extproc.errors import DecodeError, LimitExceeded, Refused
+from extproc.events import Headers
+from extproc.exchange import whole
+from extproc.exchange.judging import Found, Question, Said
+from extproc.exchange.replies import blocked
+from extproc.formats.base import Format
+from extproc.framing import compression
+from extproc.framing.jsontext import Path, dump, parse, replace
+from extproc.policy import requests
+from extproc.policy.api import Action, Outcome, Phase, Policy, Tally
+from extproc.policy.attach import Armed, Traits
+from extproc.policy.request import Request
+
+_MODEL: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/+-]{0,199}", re.ASCII)
+"""A model's name reaches logs, metadata and other bodies: it is a name, not a text."""
+
+
+def read(headers: Headers, body: bytes, limit: int) -> tuple[bytes, dict[str, Any]]:
+    """The JSON text of a body of at most ``limit`` bytes, and its value.
+
+    Raises:
+        Refused: it is not what a JSON API can take.
+    """
+    raw = _decoded(headers, body, limit)
+    try:
+        value = parse(raw)
+    except DecodeError as error:
+        raise Refused(400, "invalid_json", f"The body cannot be read: {error}.") from None
+    if not isinstance(value, dict):
+        raise Refused(400, "invalid_json", "The body must be a JSON object.")
+    if len({name.lower() for name in value}) != len(value):  # some servers do not tell them apart
+        raise Refused(400, "invalid_json", "The body has members whose names differ only in case.")
+    return raw, value
+
+
+def _decoded(headers: Headers, body: bytes, limit: int) -> bytes:
+    try:
+        return compression.decode(body, compression.coding(headers.get("content-encoding", "")), limit)
+    except LimitExceeded:
+        raise Refused(413, "too_large", f"The request is larger than {limit} bytes.") from None
+    except DecodeError as error:
+        raise Refused(400, "invalid_encoding", f"The body cannot be decoded: {error}.") from None
+
+
+def check_model(model: str | None, known: Collection[str]) -> str:
+    """A model's name, if it is one.
+
+    Raises:
+        Refused: it is none.
+    """
+    if not model or not (_MODEL.fullmatch(model) or model in known):
+        raise Refused(400, "invalid_model", "The request must name a model, in letters, digits and . _ : / + - only.")
+    return model
+
+
+@dataclass(slots=True)
+class Decided:
+    """What became of a request.
+
+    ``sent`` is its JSON text as it goes on (``raw`` itself where nothing changed) and ``body`` its value, ``model`` the
+    name it goes on under. ``policy`` blocked or replied, with ``why`` and ``reply``. ``answer`` are policies for the
+    answer alone. ``texts`` are what services are to judge; ``unscanned`` the
+    kinds of content that no text rule can read.
+    """
+
+    raw: bytes
+    sent: bytes
+    body: dict[str, Any]
+    model: str
+    outcome: Outcome = Outcome.ALLOW
+    policy: Policy | None = None
+    why: str = ""
+    param: str = ""
+    reply: str = ""
+    answer: tuple[Policy, ...] = ()
+    texts: list[Said] = field(default_factory=list)
+    unscanned: list[str] = field(default_factory=list)
+
+
+def decide(format_: Format, armed: Armed, traits: Traits, raw: bytes, body: dict[str, Any], tally: Tally) -> Decided:
+    """Judge and redact a request.
+
+    Raises:
+        Refused: it cannot be inspected.
+    """
+    done = Decided(raw, raw, body, traits.model)
+    if armed.requests:
+        request = Request(
+            traits.operation,
+            traits.model,
+            body,
+            headers=traits.headers,
+            address=traits.address,
+            texts=format_.request_spans,
+            format=format_.name,
+            now=time.time(),
+        )
+        _take(done, requests.judge(armed.requests, request, tally))
+    if done.outcome not in (Outcome.BLOCK, Outcome.REPLY):
+        _redact(done, format_, armed, tally)
+    done.unscanned = format_.unscanned(done.body)
+    return done
+
+
+def _take(done: Decided, judged: requests.RequestDecision) -> None:
+    done.outcome, done.policy, done.why, done.param = judged.outcome, judged.policy, judged.why, judged.param
+    done.reply, done.answer = judged.reply, judged.answer
+    if judged.edits:
+        done.sent = judged.apply(done.raw)
+        done.body = parse(done.sent)
+    done.model = judged.model
+
+
+def _redact(done: Decided, format_: Format, armed: Armed, tally: Tally) -> None:
+    try:
+        decision, sent = whole.inspect(format_, armed.chain, Phase.REQUEST, done.sent, done.body, tally)
+    except LimitExceeded as error:
+        raise Refused(413, "too_many_texts", f"The request cannot be inspected: {error}.") from None
+    if decision.outcome in (Outcome.BLOCK, Outcome.REPLY):
+        done.outcome, done.policy = decision.outcome, decision.policy
+        done.reply = decision.policy.reply if decision.policy else ""
+        return
+    if sent is not done.sent:
+        done.sent = sent
+        if armed.moderated:
+            done.body = parse(sent)
+    if armed.moderated:
+        done.texts = [(span.scope, span.text) for span in format_.request_spans(done.body)]
+
+
+def redact(format_: Format, decided: Decided, question: Question, found: Found) -> None:
+    """Redact what a service has found in a request."""
+    policy = question.policy
+    if not policy.enforced or policy.action is not Action.REDACT or not any(found.spans):
+        return
+    spans = [each for each in format_.request_spans(decided.body) if each.scope in policy.scopes and each.text.strip()]
+    values: dict[Path, bytes] = {}
+    for span, marks in zip(spans, found.spans, strict=False):
+        text = _marked(span.text, marks, policy.moderation.replacement)
+        if span.json and not _readable(text):
+            raise Refused(policy.status, policy.name, blocked(policy, "request"), "policy_violation")
+        if text != span.text:
+            values[span.path] = dump(text)
+    decided.sent = replace(decided.sent, values)
+    decided.body = parse(decided.sent)
+
+
+def _marked(text: str, marks: Iterable[tuple[int, int, str]], replacement: Callable[[str], str]) -> str:
+    """A text with the marked parts replaced; where they overlap, the first and longest counts."""
+    parts: list[str] = []
+    at = 0
+    for start, end, label in sorted(marks, key=lambda mark: (mark[0], -mark[1])):
+        if at <= start < end <= len(text):
+            parts += (text[at:start], replacement(label))
+            at = end
+    return "".join([*parts, text[at:]])
+
+
+def _readable(text: str) -> bool:
+    try:
+        parse(text.encode())
+    except DecodeError:
+        return False
+    return True

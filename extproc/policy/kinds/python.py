@@ -1,0 +1,58 @@
+"""Kind ``python``: a policy of your own code (see ``extproc.plugin``)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from extproc.config.units import Duration
+from extproc.errors import ConfigError
+from extproc.policy import python
+from extproc.policy.api import Action, Policy
+from extproc.policy.kinds.base import Context, PolicyBase
+from extproc.policy.rules import Rule
+
+
+class Python(PolicyBase):
+    """A policy written in Python. The operator has to allow it: `processor: {python: true}`."""
+
+    allowed_actions = frozenset({Action.BLOCK, Action.AUDIT, Action.REDACT})
+    tightens = False
+    example = """
+processor: {python: true}
+policies:
+  shouting: {kind: python, path: "shouting.py:NoShouting", action: block, config: {letters: 20}}
+"""
+    kind: Literal["python"]
+    action: Action = Field(Action.BLOCK, description="what a finding leads to: block, audit, or in requests redact")
+    path: str = Field("", description="FILE.py:CLASS, beside the configuration file")
+    entry: str = Field("", description="name of an entry point in the group `extproc.policies` of an installed package")
+    config: dict[str, Any] = Field({}, description="for the class's own `Config`")
+    deadline: Annotated[Duration, Field(le=60)] = Field(1.0, description="after it, `inspect` counts as failed")
+    window: int = Field(2000, ge=1, le=100_000, description="characters of a streamed answer inspected at a time")
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if bool(self.path) == bool(self.entry):
+            raise ValueError("needs either `path` or `entry`")
+        return self
+
+    def rules(self, name: str, context: Context) -> list[Rule]:
+        """None."""
+        return []
+
+    def compile(self, name: str, context: Context) -> Policy:
+        """Import and make the policy."""
+        if not context.python:
+            raise ConfigError("policies in Python have to be allowed: `processor: {python: true}`")
+        code = python.make(python.find(self.path, self.entry, context.folder), self.config)
+        policy = super().compile(name, context)
+        if python.has(code, "request"):
+            policy = replace(policy, request=python.Hook(code))
+        if python.has(code, "inspect"):
+            template = self.replacement("{type}", context)
+            local = python.Local(code, self.deadline, self.window, 0, template)
+            policy = replace(policy, moderation=local)
+        return policy

@@ -1,0 +1,84 @@
+"""Kind ``reflection``: what a prompt marks must not come back in the answer."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Annotated, Final, Literal
+
+from pydantic import BeforeValidator, Field
+
+from extproc.framing.jsonedit import EditPath
+from extproc.policy.api import Action, Policy
+from extproc.policy.fields import PROMPTS, plain
+from extproc.policy.kinds.base import Context, RequestPolicyBase, ScopeName, _listed, scopes
+from extproc.policy.prompts import sentences
+from extproc.policy.request import Request, Verdict
+from extproc.policy.words import WordRule
+
+_PIECE: Final = 40
+"""Characters from which a sentence of a marked span is protected by itself."""
+_MOST: Final = 20_000
+_PROMPT: Final = PROMPTS | {"system", "systeminstruction", "instructions"}
+
+
+class Reflection(RequestPolicyBase):
+    """Spans of a prompt between two delimiters, and their longer sentences, must not come back in the answer.
+
+    The delimiters are taken out before the request goes on. A delimiter without its other half refuses the request.
+    """
+
+    allowed_actions = frozenset({Action.AUDIT, Action.REDACT, Action.BLOCK})
+    example = """
+policies:
+  prompt: {kind: reflection, delimiter: "||", action: block}
+"""
+    kind: Literal["reflection"]
+    action: Literal[Action.AUDIT, Action.REDACT, Action.BLOCK] = Field(
+        Action.BLOCK, description="what becomes of an answer that says such a span: block, redact, or audit it"
+    )
+    delimiter: Annotated[str, Field(min_length=2, max_length=32, pattern=r'^[^\s"\\]+$')] = Field(
+        "||", description="stands before and after each span"
+    )
+    scope: Annotated[list[ScopeName], BeforeValidator(_listed)] = Field(
+        ["system"], description="in whose words delimiters count"
+    )
+    least: int = Field(12, ge=4, description="shorter spans are not protected: they would be found everywhere")
+    replace: str | None = Field(
+        None, description="with `action: redact`: what stands in for a span. Default: `redaction`"
+    )
+
+    def rule(self, name: str, context: Context) -> _Rule:
+        """The rule that finds spans."""
+        template = context.redaction if self.replace is None else self.replace
+        return _Rule(self, template.replace("{type}", "reflection"))
+
+    def compile(self, name: str, context: Context) -> Policy:
+        """Build the policy. Its action is that on the request; that on the answer goes with the verdict."""
+        return replace(super().compile(name, context), action=Action.BLOCK)
+
+
+class _Rule:
+    def __init__(self, config: Reflection, replacement: str) -> None:
+        self._config, self._replacement = config, replacement
+        self._scopes = scopes(config.scope)
+
+    def judge(self, request: Request) -> Verdict | None:
+        """See ``RequestRule``."""
+        edits: dict[EditPath, str] = {}
+        marked: list[str] = []
+        for span in request.spans:
+            if span.scope in self._scopes and self._config.delimiter in span.text and plain(span.path[0]) in _PROMPT:
+                pieces = span.text.split(self._config.delimiter)
+                if len(pieces) % 2 == 0:
+                    return Verdict("unbalanced", "A delimiter of protected text has no other half.", param="messages")
+                edits[span.path] = "".join(pieces)
+                marked += pieces[1::2]
+        if sum(map(len, marked)) > _MOST:
+            return Verdict("too_long", f"More than {_MOST} characters are marked as protected.", param="messages")
+        kept = [each for each in marked if len(each.strip()) >= self._config.least]
+        label = "protected" if len(kept) == len(marked) else "short"
+        return Verdict(label, edits=edits, rules=self._rules(kept), action=self._config.action) if edits else None
+
+    def _rules(self, spans: list[str]) -> tuple[WordRule, ...]:
+        words = [*spans, *(each for span in spans for each in sentences(span) if len(each) >= _PIECE)]
+        return (WordRule("reflection", words, self._replacement),) if words else ()

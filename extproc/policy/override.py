@@ -1,0 +1,113 @@
+"""What a request's headers may change about its policies (D14): tighten always, loosen only where the operator said so.
+
+``x-llm-policy: NAME, …`` adds policies or sets; ``x-llm-policy-NAME: audit | redact | block | off`` says what one of them
+is to do. A header that cannot be obeyed is an error: a client that believes itself guarded must be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from extproc.config.attach import Overrides
+from extproc.errors import Refused
+from extproc.policy import usagepanda
+from extproc.policy.api import Action, Policy
+from extproc.policy.attach import Predicate, Traits, Wish
+from extproc.policy.kinds.base import Context
+
+NAME: Final = "x-llm-policy"
+_PREFIX: Final = f"{NAME}-"
+_STRENGTH: Final = {None: 0, Action.AUDIT: 1, Action.REDACT: 2, Action.REPLY: 3, Action.BLOCK: 4}
+_ACTIONS: Final = {"off": None, "audit": Action.AUDIT, "redact": Action.REDACT, "block": Action.BLOCK}
+_MOST: Final = 16
+"""Such headers of one request, and names in one of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loose:
+    """Policies that some requests may weaken."""
+
+    names: frozenset[str]
+    applies: Predicate
+
+
+class Headers:
+    """Reads a request's headers.
+
+    Args:
+        policies: that there are, by name.
+        sets: names of the policies in each set.
+        context: what ad-hoc policies are compiled with.
+        overrides: what is allowed.
+        loose: who may loosen what.
+    """
+
+    def __init__(
+        self,
+        policies: Mapping[str, Policy],
+        sets: Mapping[str, frozenset[str]],
+        context: Context,
+        overrides: Overrides,
+        loose: tuple[Loose, ...],
+    ) -> None:
+        self._policies = policies
+        self._lower = {name.lower(): name for name in policies}
+        self._sets = {name.lower(): members for name, members in sets.items()}
+        self._overrides = overrides
+        self._loose = loose
+        self._panda = usagepanda.Aliases(policies, context) if overrides.usagepanda else None
+
+    def wish(self, traits: Traits, armed: Sequence[Policy]) -> Wish:
+        """What the headers ask for; ``armed`` are the policies that apply without them.
+
+        Raises:
+            Refused: they ask for something that does not exist or is not allowed.
+        """
+        adds: frozenset[str] = frozenset()
+        actions: dict[str, Action | None] = {}
+        count = 0
+        names = frozenset(each.name for each in armed)
+        for name, value in traits.headers.items():
+            if name.startswith(NAME) and (name == NAME or name.startswith(_PREFIX)):
+                count += 1
+                if not self._overrides.headers or count > _MOST:
+                    raise _refused("Headers that change policies are not allowed here, or there are too many.")
+                if name == NAME:
+                    adds = self._added(value)
+                else:
+                    policy, action = self._changed(name.removeprefix(_PREFIX), value, traits, names)
+                    actions[policy] = action
+        own = self._panda.policies(traits) if self._panda else ()
+        return Wish(adds - names - frozenset(actions), tuple(sorted(actions.items())), own)
+
+    def _added(self, value: str) -> frozenset[str]:
+        found: set[str] = set()
+        names = [name.strip().lower() for name in value.split(",")][: _MOST + 1]
+        for name in names:
+            members = self._sets.get(name) or {self._lower[name]} if name in self._sets or name in self._lower else None
+            if members is None or len(names) > _MOST:
+                raise _refused(f"{NAME} names a policy or set that does not exist, or too many.")
+            found |= {each for each in members if self._policies[each].tightens}
+        return frozenset(found)
+
+    def _changed(self, name: str, value: str, traits: Traits, armed: frozenset[str]) -> tuple[str, Action | None]:
+        policy = self._policies.get(self._lower.get(name, ""))
+        if policy is None:
+            raise _refused("A header names a policy that does not exist.")
+        word = value.strip().lower()
+        if word not in _ACTIONS:
+            raise _refused(f"{_PREFIX}NAME must be one of {', '.join(_ACTIONS)}.")
+        action = _ACTIONS[word]
+        if not policy.can(action):
+            raise _refused(f"The policy '{policy.name}' cannot do that.")
+        now = None if policy.name not in armed else policy.action if policy.enforced else Action.AUDIT
+        weaker = _STRENGTH[action] < _STRENGTH[now] or not policy.tightens
+        if weaker and not any(policy.name in each.names and each.applies(traits) for each in self._loose):
+            raise _refused(f"The policy '{policy.name}' cannot be weakened by a header.")
+        return policy.name, action
+
+
+def _refused(why: str) -> Refused:
+    return Refused(400, "policy_override", why)

@@ -1,0 +1,117 @@
+"""Judging a request as a whole: the request rules of all policies, and the only place that combines what they say.
+
+Each rule sees the body as the rules before it left it. A refusal beats an answer, an answer beats edits. Policies that
+only watch are counted and change nothing, not even what the next one sees.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from extproc.framing.jsonedit import Edits, edit, edited
+from extproc.policy.api import OnError, Outcome, Phase, Policy, Scope, Tally
+from extproc.policy.request import Request, Verdict
+
+FAILED: Final = "failed"
+"""The label of a rule that raised."""
+
+
+@dataclass(slots=True)
+class RequestDecision:
+    """What the request rules came to.
+
+    ``policy`` is the one that refused or answered, else the first that changed something. ``answer`` are policies for
+    the answer of this exchange only; they go beside the configured ones.
+    """
+
+    body: dict[str, Any]
+    model: str
+    outcome: Outcome = Outcome.ALLOW
+    policy: Policy | None = None
+    why: str = ""
+    param: str = ""
+    reply: str = ""
+    edits: list[Edits] = field(default_factory=list)
+    answer: tuple[Policy, ...] = ()
+
+    def apply(self, raw: bytes) -> bytes:
+        """The body's text with all edits made; ``raw`` is what ``body`` was parsed from before."""
+        for each in self.edits:
+            raw = edit(raw, each)
+        return raw
+
+
+def judge(policies: Iterable[Policy], request: Request, tally: Tally) -> RequestDecision:
+    """Run the request rules of these policies, in order."""
+    decision = RequestDecision(request.body, request.model)
+    original = request
+    for policy in policies:
+        if policy.request is not None:
+            request = _run(policy, request, decision, tally)
+    if decision.outcome in (Outcome.BLOCK, Outcome.REPLY):
+        decision.body, decision.model, decision.edits, decision.answer = original.body, original.model, [], ()
+    return decision
+
+
+def _run(policy: Policy, request: Request, decision: RequestDecision, tally: Tally) -> Request:
+    try:
+        verdict = policy.request.judge(request) if policy.request else None
+        if verdict is None:
+            return request
+        changed = request
+        if policy.enforced and (verdict.edits or verdict.model):
+            changed = request.changed(edited(request.body, verdict.edits), verdict.model or request.model)
+    except Exception:  # a rule that fails must not pass for "nothing to say"
+        return _failed(policy, request, decision, tally)
+    outcome = _outcome(verdict)
+    tally.add(policy, verdict.label, outcome=outcome)
+    if verdict.rules:
+        decision.answer += (_for_answer(policy, verdict),)
+    if not policy.enforced:
+        _raise(decision, Outcome.AUDIT, None)
+        return request
+    if _raise(decision, outcome, policy):
+        decision.why, decision.param, decision.reply = verdict.why, verdict.param, verdict.reply
+    if verdict.edits:
+        decision.edits.append(verdict.edits)
+    decision.body, decision.model = changed.body, changed.model
+    return changed
+
+
+def _failed(policy: Policy, request: Request, decision: RequestDecision, tally: Tally) -> Request:
+    blocks = policy.enforced and policy.on_error is OnError.BLOCK
+    outcome = Outcome.BLOCK if blocks else Outcome.AUDIT
+    tally.add(policy, FAILED, outcome=outcome)
+    if _raise(decision, outcome, policy if blocks else None) and blocks:
+        decision.why, decision.param, decision.reply = "The request could not be judged.", "", ""
+    return request
+
+
+def _outcome(verdict: Verdict) -> Outcome:
+    if verdict.reply:
+        return Outcome.REPLY
+    return Outcome.BLOCK if verdict.refuses else Outcome.REDACT
+
+
+_ORDER: Final = list(Outcome)
+
+
+def _raise(decision: RequestDecision, outcome: Outcome, policy: Policy | None) -> bool:
+    """Take a stronger outcome over; says whether it was one."""
+    stronger = _ORDER.index(outcome) > _ORDER.index(decision.outcome)
+    if stronger:
+        decision.outcome, decision.policy = outcome, policy
+    return stronger
+
+
+def _for_answer(policy: Policy, verdict: Verdict) -> Policy:
+    return replace(
+        policy,
+        action=verdict.action or policy.action,
+        phases=frozenset({Phase.RESPONSE}),
+        scopes=frozenset(Scope),
+        rules=verdict.rules,
+        request=None,
+    )

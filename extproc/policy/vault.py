@@ -1,0 +1,83 @@
+"""Reversible redaction (D6): what was taken out of a request, and under which placeholder, for as long as one exchange.
+
+Where a policy with ``restore: true`` redacts a text, the vault puts a placeholder in its place that stands for this very
+text ("[email_1]"), the same one wherever the text comes again. In the
+answer the placeholders are rules like any others (case does not count: models re-case them); what replaces them is the
+original. Nothing is kept when the exchange is over, and no other exchange can see it. Numbers follow the order in which
+the texts come up, so a conversation that sends its history along keeps its placeholders.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from extproc.policy.api import Action, Mode, Phase, Policy, Scope
+from extproc.policy.rules import Rule
+from extproc.policy.words import WordRule
+
+_MOST: Final = 10_000
+"""Different texts of one request. Those beyond stay redacted: the placeholders are told apart, but not restored."""
+NAME: Final = "restore"
+
+
+class Vault:
+    """One exchange's.
+
+    Args:
+        avoid: the request as it came; no placeholder is used that it already contains.
+    """
+
+    __slots__ = ("_avoid", "_numbers", "_originals", "_placeholders")
+
+    def __init__(self, avoid: str) -> None:
+        self._avoid = avoid
+        self._originals: dict[str, str] = {}
+        self._placeholders: dict[tuple[str, str], str] = {}
+        self._numbers: dict[str, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._originals)
+
+    def __repr__(self) -> str:
+        return f"<Vault of {len(self)}>"  # never what is in it
+
+    def replacement(self, label: str, plain: str, original: str) -> str:
+        """What stands for ``original``, which a rule ``label`` would replace by ``plain``."""
+        key = (plain, original)
+        found = self._placeholders.get(key)
+        if found is None:
+            found = self._placeholders[key] = self._next(label, plain)
+            if len(self._originals) < _MOST:
+                self._originals[found] = original
+        return found
+
+    def _next(self, label: str, plain: str) -> str:
+        number = self._numbers.get(plain, 0)
+        while True:
+            number += 1
+            placeholder = plain.replace(label, f"{label}_{number}", 1) if label in plain else f"{plain}_{number}"
+            if placeholder not in self._avoid:
+                self._numbers[plain] = number
+                return placeholder
+
+    def hide(self, text: str) -> str:
+        """A text of the answer with the placeholders back in place of the originals: for whoever must not see them."""
+        for placeholder, original in self._originals.items():
+            text = text.replace(original, placeholder)
+        return text
+
+    def policy(self) -> Policy | None:
+        """The policy that restores the answer; None where nothing was taken out."""
+        if not self._originals:
+            return None
+        rules: list[Rule] = [
+            WordRule(NAME, [placeholder], original) for placeholder, original in self._originals.items()
+        ]
+        return Policy(
+            name=NAME,
+            action=Action.REDACT,
+            mode=Mode.ENFORCE,
+            phases=frozenset({Phase.RESPONSE}),
+            scopes=frozenset(Scope),
+            rules=tuple(rules),
+        )
