@@ -18,7 +18,7 @@ from extproc.policy.escapes import Unescape
 from extproc.policy.folding import Fold, plain
 from extproc.policy.hardened import HardenedWords
 from extproc.policy.rules import Rule
-from extproc.policy.scanner import Match, Reader, Scanner, Seeker
+from extproc.policy.scanner import Match, Reader, Scanner, Seeker, in_order
 from extproc.policy.segments import Map, Segment
 from extproc.policy.spelling import Clip, Spelled
 
@@ -77,14 +77,14 @@ class _Reading:
         if self._seeker:
             found, limit = self._seeker.read(shown, closed=closed)
             orders = self._lens.orders
-            matches += [Match(match.start, match.end, orders[match.order]) for match in found]
+            matches += [match._replace(order=orders[match.order]) for match in found]
         for child in self._children:
             found, reached = child.read(shown, closed=closed)
             matches += found
             limit = reached if limit < 0 else min(limit, reached)
         for map_ in reversed(self._maps):
             if matches:
-                matches = [Match(map_.start(match.start), map_.end(match.end), match.order) for match in matches]
+                matches = [match._replace(start=map_.start(match.start), end=map_.end(match.end)) for match in matches]
             reached = map_.start(limit)
             map_.forget(limit)
             limit = reached
@@ -125,7 +125,7 @@ class LensReader:
         found, limit = self._reading.read(text, closed=closed)
         if not found and not self._waiting:
             return found, limit
-        ready = sorted([*self._waiting, *found], key=lambda match: (match.start, -match.end, match.order))
+        ready = in_order([*self._waiting, *found])
         count = len(ready) if closed else sum(match.start < limit for match in ready)
         self._waiting = ready[count:]
         return ready[:count], limit
