@@ -24,6 +24,7 @@ from extproc.policy import requests
 from extproc.policy.api import Action, Outcome, Phase, Policy, Tally
 from extproc.policy.attach import Armed, Traits
 from extproc.policy.request import Request
+from extproc.policy.vault import Vault
 
 _MODEL: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/+-]{0,199}", re.ASCII)
 """A model's name reaches logs, metadata and other bodies: it is a name, not a text."""
@@ -87,6 +88,7 @@ class Decided:
     param: str = ""
     reply: str = ""
     answer: tuple[Policy, ...] = ()
+    vault: Vault | None = None
     texts: list[Said] = field(default_factory=list)
     unscanned: list[str] = field(default_factory=list)
 
@@ -129,14 +131,17 @@ def _take(done: Decided, judged: requests.RequestDecision) -> None:
 
 
 def _redact(done: Decided, format_: Format, armed: Armed, tally: Tally) -> None:
+    vault = Vault(done.sent.decode()) if armed.restores else None
     try:
-        decision, sent = whole.inspect(format_, armed.chain, Phase.REQUEST, done.sent, done.body, tally)
+        decision, sent = whole.inspect(format_, armed.chain, Phase.REQUEST, done.sent, done.body, tally, vault)
     except LimitExceeded as error:
         raise Refused(413, "too_many_texts", f"The request cannot be inspected: {error}.") from None
     if decision.outcome in (Outcome.BLOCK, Outcome.REPLY):
         done.outcome, done.policy = decision.outcome, decision.policy
         done.reply = decision.policy.reply if decision.policy else ""
         return
+    if vault and (restore := vault.policy()):
+        done.vault, done.answer = vault, (*done.answer, restore)
     if sent is not done.sent:
         done.sent = sent
         if armed.moderated:

@@ -28,6 +28,7 @@ from extproc.framing.jsontext import dump, set_member
 from extproc.operations import Asked, Operation
 from extproc.policy.api import Outcome, Phase, Policy, Tally
 from extproc.policy.attach import JWT, Traits
+from extproc.policy.vault import Vault
 from extproc.runtime import Group, Runtime
 from extproc.telemetry import Record
 from extproc.usage import Meter
@@ -75,6 +76,7 @@ class RouterExchange:
         self._decided: Decided | None = None
         self._received = b""
         self._answer_policies: tuple[Policy, ...] = ()
+        self._vault: Vault | None = None
         self._parallel: list[Question] = []
         self._gate: Gate | None = None
         self._tally = Tally()
@@ -242,7 +244,7 @@ class RouterExchange:
         if decided.outcome is Outcome.REPLY:
             return self._reply(decided.reply)
         self._decided = decided
-        self._answer_policies = decided.answer
+        self._answer_policies, self._vault = decided.answer, decided.vault
         self._received = event.body
         self._judging.request_id, self._judging.caller = self.record.request_id, self._traits.caller()
         asked = self._judging.ask(self._armed.moderated, Phase.REQUEST, decided.texts)
@@ -337,7 +339,8 @@ class RouterExchange:
             )
         gate = Gate(self._judging, self._armed.moderated, self._parallel) if self._armed.moderated else None
         listens = gate is not None and gate.listens
-        inspection = Inspection(self._runtime, self._armed.chain, self._tally, self._meter, listens)
+        chain = self._armed.chain.joined(self._answer_policies)
+        inspection = Inspection(self._runtime, chain, self._tally, self._meter, listens)
         self._answer = answer_for(event.headers, status, inspection)
         self._gate = gate if listens or self._judging.waiting(self._parallel) else None
         self._not_back = hygiene.not_back(event.headers, changed=self._answer.changes)
@@ -394,8 +397,10 @@ class RouterExchange:
         self._state = State.DONE
         self.record.status = self.record.upstream_status
         self.record.end = "complete"
-        if verdict.refused:
-            self.record.end = "blocked" if verdict.policy else "error"
+        if verdict.policy:
+            self.record.end, self.record.error = "blocked", verdict.policy.name
+        elif verdict.refused:
+            self.record.end = "error"
             self.record.error = verdict.refused.code
 
     def _closing_metadata(self, verdict: Verdict) -> Mapping[str, Mapping[str, Any]] | None:
@@ -475,7 +480,8 @@ class RouterExchange:
             self._gate = None
             self._judging.give_up()
             return effects
-        words = answer.said.copy()
+        vault = self._vault
+        words = [(key, scope, vault.hide(text)) for key, scope, text in answer.said] if vault else answer.said.copy()
         answer.said.clear()
         return self._said(gate.take(effects, words, end=self._state is State.DONE))
 

@@ -8,11 +8,13 @@ another and never delay anything.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from copy import copy
 from dataclasses import dataclass
 
-from extproc.policy.api import Action, Decision, Outcome, Phase, Policy, Scope, Tally
+from extproc.policy.api import Action, Decision, Outcome, Phase, Policy, Scope, Style, Tally
 from extproc.policy.lenses import Lenses
-from extproc.policy.scanner import Match, Op, PolicyFailedError, apply, edits
+from extproc.policy.scanner import Match, Op, PolicyFailedError, apply, clusters
+from extproc.policy.vault import Vault
 from extproc.policy.views import JsonView
 from extproc.policy.window import Window
 
@@ -79,10 +81,26 @@ class Chain:
         """Names of all policies, those that only audit in the form ``name;audit``."""
         return [each.name if each.enforced else f"{each.name};audit" for each in self.policies]
 
-    def inspect(self, phase: Phase, texts: Sequence[tuple[Scope, str, bool]], tally: Tally) -> Decision:
+    def joined(self, policies: Sequence[Policy]) -> Chain:
+        """This and more policies, for one exchange. What this has compiled is not compiled again."""
+        if not policies:
+            return self
+        more = Chain(policies)
+        chain = copy(self)
+        chain.policies = (*self.policies, *more.policies)
+        chain._guards = {**more._guards, **self._guards}
+        for place in self._guards.keys() & more._guards.keys():
+            one, two = self._guards[place], more._guards[place]
+            chain._guards[place] = Guard(Lenses.joined(one.enforce, two.enforce), Lenses.joined(one.watch, two.watch))
+        chain._guarded = self._guarded | more._guarded
+        return chain
+
+    def inspect(
+        self, phase: Phase, texts: Sequence[tuple[Scope, str, bool]], tally: Tally, vault: Vault | None = None
+    ) -> Decision:
         """Decide about whole texts: one decision for all of them, with the new text of each that changes.
 
-        ``texts`` are (scope, text, whether the text is JSON source).
+        ``texts`` are (scope, text, whether the text is JSON source); ``vault`` takes what can be restored.
         """
         decision = Decision()
         for index, (scope, text, json) in enumerate(texts):
@@ -90,34 +108,41 @@ class Chain:
             if not text or guard is None:
                 continue
             try:
-                self._inspect_one(guard, index, text, decision, tally, json=json)
+                self._inspect_one(_Whole(guard, text, json=json), index, phase, decision, tally, vault)
             except PolicyFailedError as failure:
                 return Decision(Outcome.BLOCK, failure.policy)
         if decision.outcome in (Outcome.BLOCK, Outcome.REPLY):
             decision.texts.clear()
+            decision.cuts.clear()
+        elif decision.cuts:
+            decision.outcome = Outcome.BLOCK
         return decision
 
     def _inspect_one(
-        self, guard: Guard, index: int, text: str, decision: Decision, tally: Tally, *, json: bool
+        self, whole: _Whole, index: int, phase: Phase, decision: Decision, tally: Tally, vault: Vault | None
     ) -> None:
-        view = JsonView() if json else None
-        seen = text if view is None else view.show(text) + view.end()
+        guard, seen = whole.guard, whole.seen
         _record(guard.watch, guard.watch.scan(seen) if guard.watch else [], tally, decision)
         matches = guard.enforce.scan(seen) if guard.enforce else []
         if not matches:
             return
         _record(guard.enforce, matches, tally, decision)
-        for match in matches:
+        for number, match in enumerate(matches):
             policy = guard.enforce.policy(match)
+            if policy.action is Action.BLOCK and policy.style is Style.TRUNCATE and phase is Phase.RESPONSE:
+                decision.policy = (
+                    policy if not decision.cuts and decision.outcome is not Outcome.BLOCK else decision.policy
+                )
+                decision.cuts[index] = whole.before(matches[:number], match.start)
+                break
             if policy.action is Action.BLOCK and decision.outcome is not Outcome.BLOCK:
                 decision.outcome, decision.policy = Outcome.BLOCK, policy
             elif policy.action is Action.REPLY and decision.outcome not in (Outcome.BLOCK, Outcome.REPLY):
                 decision.outcome, decision.policy = Outcome.REPLY, policy
-        if decision.outcome in (Outcome.ALLOW, Outcome.AUDIT, Outcome.REDACT):
+        if index not in decision.cuts and decision.outcome in (Outcome.ALLOW, Outcome.AUDIT, Outcome.REDACT):
             decision.outcome = Outcome.REDACT
             decision.policy = decision.policy or guard.enforce.policy(matches[0])
-            ops = edits(guard.enforce, matches, len(seen))
-            decision.texts[index] = apply(ops if view is None else view.hide(ops), text)
+            decision.texts[index] = whole.redacted(matches, vault)
 
     def findings(self, phase: Phase, scope: Scope, text: str, *, json: bool = False) -> list[Finding]:
         """Every match in a whole text, for people: in the order of the text."""
@@ -137,6 +162,44 @@ class Chain:
         """A track for one text that will arrive in pieces; None where nothing is looked for."""
         guard = self.guard(phase, scope)
         return Track(guard, tally, json=json) if guard else None
+
+
+class _Whole:
+    """A whole text as the rules see it."""
+
+    __slots__ = ("_text", "_view", "guard", "seen")
+
+    def __init__(self, guard: Guard, text: str, *, json: bool) -> None:
+        self.guard = guard
+        self._text = text
+        self._view = JsonView() if json else None
+        self.seen = text if self._view is None else self._view.show(text) + self._view.end()
+
+    def redacted(self, matches: list[Match], vault: Vault | None) -> str:
+        """The text with these matches redacted."""
+        return self._run(self._ops(matches, vault, len(self.seen)))
+
+    def before(self, matches: list[Match], end: int) -> str:
+        """The text up to ``end``, with these matches redacted."""
+        return self._run(self._ops(matches, None, end))
+
+    def _ops(self, matches: list[Match], vault: Vault | None, end: int) -> list[Op]:
+        enforce, ops, at = self.guard.enforce, list[Op](), 0
+        for start, stop, first in clusters(matches):
+            if start > at:
+                ops.append(Op(start - at))
+            rule = enforce.rule(first)
+            text = rule.replacement
+            if vault is not None and enforce.policy(first).restore:
+                text = vault.replacement(rule.label, text, self.seen[start:stop])
+            ops.append(Op(stop - start, text))
+            at = stop
+        return [*ops, Op(end - at)] if end > at else ops
+
+    def _run(self, ops: list[Op]) -> str:
+        if self._view is not None:
+            ops = self._view.hide(ops)
+        return apply(ops, self._text[: sum(op.length for op in ops)])
 
 
 def _record(scanner: Lenses, matches: list[Match], tally: Tally, decision: Decision) -> None:

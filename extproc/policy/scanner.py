@@ -258,13 +258,16 @@ class PolicyFailedError(Exception):
         self.policy = policy
 
 
-def edits(scanner: Entries, matches: list[Match], length: int) -> list[Op]:
-    """The operations that redact a whole text of ``length`` characters."""
-    ops: list[Op] = []
-    cursor = lay(scanner, matches, 0, ops)
-    if cursor < length:
-        ops.append(Op(length - cursor))
-    return ops
+def clusters(matches: list[Match]) -> list[tuple[int, int, Match]]:
+    """Sorted matches of a whole text as what is replaced at once: (start, end, the match whose replacement it gets)."""
+    found: list[tuple[int, int, Match]] = []
+    for match in matches:
+        if found and match.start < found[-1][1]:
+            start, end, first = found[-1]
+            found[-1] = start, max(end, match.end), first
+        else:
+            found.append((match.start, match.end, match))
+    return found
 
 
 def lay(scanner: Entries, matches: list[Match], cursor: int, ops: list[Op]) -> int:

@@ -13,9 +13,10 @@ from extproc.policy.kinds.base import Context
 from extproc.policy.kinds.secrets import Secrets
 from extproc.policy.pattern import parse
 from extproc.policy.rules import RegexRule, Sample
-from extproc.policy.scanner import Scanner, apply, edits
+from extproc.policy.scanner import Scanner, apply
 from tests.detect import made
 from tests.property import oracle
+from tests.support import edits
 
 POLICY = Secrets.model_validate({"kind": "secrets"}).compile("secrets", Context())
 CHAIN = Chain([POLICY])

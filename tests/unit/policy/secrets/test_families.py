@@ -8,9 +8,10 @@ import pytest
 from extproc.policy.kinds.base import Context
 from extproc.policy.kinds.secrets import Secrets
 from extproc.policy.pattern import parse
-from extproc.policy.scanner import Scanner, apply, edits
+from extproc.policy.scanner import Scanner, apply
 from extproc.policy.secrets import GROUPS, NAMES, choose, families
 from tests.detect import made
+from tests.support import edits
 
 EVERY = list(made.every(7))
 
