@@ -75,6 +75,7 @@ class RouterExchange:
         self._traits = Traits()
         self._decided: Decided | None = None
         self._received = b""
+        self._found: list[tuple[Question, Found]] = []
         self._answer_policies: tuple[Policy, ...] = ()
         self._vault: Vault | None = None
         self._parallel: list[Question] = []
@@ -447,10 +448,12 @@ class RouterExchange:
             return self._blocked(self._judging.blocked, "request")
         if self._judging.refused:
             raise self._judging.refused
-        if self._decided:
-            for question, found in news:
-                inbound.redact(self._format, self._decided, question, found)
-        return [] if self._judging.waits else self._go_on()
+        self._found += news
+        if self._judging.waits or self._decided is None:
+            return []
+        if any(any(found.spans) for _, found in self._found):
+            inbound.redact(self._format, self._decided, self._found)
+        return self._go_on()
 
     def _stopped(self, policy: Policy | None, refused: Refused | None) -> list[Effect]:
         """What waits at the gate does not leave; the answer ends here."""
