@@ -13,13 +13,14 @@ from typing import Final, Protocol
 
 import re2
 
-from extproc.policy.pattern import Bounded, PatternError, union
+from extproc.policy.pattern import MAX_WIDTH, Bounded, PatternError, union
 
 Accept = Callable[[str], int]
 """A validator: how many leading characters of a candidate really are a match. 0: no match begins here; -n: none begins
 in its first n characters either."""
 
 _MAX_MEM: Final = 64 << 20
+_ANCHORED: Final = re2._re2.RE2.Anchor.ANCHOR_START
 _UNANCHORED: Final = re2._re2.RE2.Anchor.UNANCHORED
 
 
@@ -229,6 +230,12 @@ class Presence:
         """The first match at or after ``start``; (-1, -1) if there is none."""
         found: tuple[int, int] = self._any(_UNANCHORED, raw, start, len(raw))[0]
         return found
+
+    def begins(self, text: str, start: int) -> int:
+        """Where the match that begins at ``start`` ends; ``start`` if none does. It looks no further than 4096 characters."""
+        raw = flat(text[start : start + MAX_WIDTH])
+        found: int = self._any(_ANCHORED, raw, 0, len(raw))[0][1]
+        return start + max(found, 0)
 
 
 def flat(text: str) -> bytes:
