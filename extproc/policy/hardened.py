@@ -213,11 +213,11 @@ class HardenedWords:
 
 
 def _ends(text: str, letters: str, end: int) -> Iterable[int]:
-    """Where a unit may end: signs at its end may stand for letters, or for themselves."""
-    yield end
+    """Where a unit may end: signs at its end may stand for themselves, or for letters."""
     kept = len(letters.rstrip("@$!"))
     if 0 < kept < len(letters) and text[end - 1] in "@$!":
         yield end - (len(letters) - kept)
+    yield end
 
 
 class HardenedBundle:

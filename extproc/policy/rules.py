@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import re2
 
-from extproc.policy.pattern import Bounded, PatternError, union
+from extproc.policy.pattern import MAX_WIDTH, Bounded, PatternError, union
 
 if TYPE_CHECKING:
     from extproc.policy.gate import Gate
@@ -23,6 +23,7 @@ Accept = Callable[[str], int | tuple[int, int]]
 in its first n characters either. A pair (from, to) with ``0 <= from < to``: only this part of the candidate is the match."""
 
 _MAX_MEM: Final = 64 << 20
+_ANCHORED: Final = re2._re2.RE2.Anchor.ANCHOR_START
 _UNANCHORED: Final = re2._re2.RE2.Anchor.UNANCHORED
 
 
@@ -270,6 +271,12 @@ class Presence:
         """The first match at or after ``start``; (-1, -1) if there is none."""
         found: tuple[int, int] = self._any(_UNANCHORED, raw, start, len(raw))[0]
         return found
+
+    def begins(self, text: str, start: int) -> int:
+        """Where the match that begins at ``start`` ends; ``start`` if none does. It looks no further than 4096 characters."""
+        raw = flat(text[start : start + MAX_WIDTH])
+        found: int = self._any(_ANCHORED, raw, 0, len(raw))[0][1]
+        return start + max(found, 0)
 
 
 def flat(text: str) -> bytes:
