@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from copy import copy
 from dataclasses import dataclass
+from typing import Final
 
 from extproc.policy.api import Action, Decision, Outcome, Phase, Policy, Scope, Style, Tally
 from extproc.policy.lenses import Lenses
@@ -21,13 +22,22 @@ from extproc.policy.window import Window
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """What applies to one phase and scope: rules that act and rules that only watch."""
+    """What applies to one phase and scope: rules that act, rules that only watch, and both together for whole texts."""
 
     enforce: Lenses
     watch: Lenses
+    whole: Lenses
 
     def __bool__(self) -> bool:
-        return bool(self.enforce) or bool(self.watch)
+        return bool(self.whole)
+
+    def joined(self, other: Guard) -> Guard:
+        """This and another."""
+        return Guard(
+            Lenses.joined(self.enforce, other.enforce),
+            Lenses.joined(self.watch, other.watch),
+            Lenses.joined(self.whole, other.whole),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +51,9 @@ class Finding:
     text: str
 
 
+_ACTING_WATCHING_BOTH: Final = (frozenset({True}), frozenset({False}), frozenset({True, False}))
+
+
 class Chain:
     """The compiled policies, in the order of the configuration. Immutable."""
 
@@ -50,11 +63,11 @@ class Chain:
         self.policies = tuple(policies)
         scanners: dict[tuple[int, ...], Lenses] = {}
 
-        def scanner(phase: Phase, scope: Scope, *, enforced: bool) -> Lenses:
+        def scanner(phase: Phase, scope: Scope, enforced: frozenset[bool]) -> Lenses:
             chosen = [
                 each
                 for each in self.policies
-                if phase in each.phases and scope in each.scopes and each.enforced is enforced
+                if phase in each.phases and scope in each.scopes and each.enforced in enforced
             ]
             key = tuple(id(each) for each in chosen)
             if key not in scanners:  # scopes with the same rules share one automaton
@@ -62,7 +75,7 @@ class Chain:
             return scanners[key]
 
         guards = {
-            (phase, scope): Guard(scanner(phase, scope, enforced=True), scanner(phase, scope, enforced=False))
+            (phase, scope): Guard(*(scanner(phase, scope, enforced) for enforced in _ACTING_WATCHING_BOTH))
             for phase in Phase
             for scope in Scope
         }
@@ -90,8 +103,7 @@ class Chain:
         chain.policies = (*self.policies, *more.policies)
         chain._guards = {**more._guards, **self._guards}
         for place in self._guards.keys() & more._guards.keys():
-            one, two = self._guards[place], more._guards[place]
-            chain._guards[place] = Guard(Lenses.joined(one.enforce, two.enforce), Lenses.joined(one.watch, two.watch))
+            chain._guards[place] = self._guards[place].joined(more._guards[place])
         chain._guarded = self._guarded | more._guarded
         return chain
 
@@ -121,14 +133,16 @@ class Chain:
     def _inspect_one(
         self, whole: _Whole, index: int, phase: Phase, decision: Decision, tally: Tally, vault: Vault | None
     ) -> None:
-        guard, seen = whole.guard, whole.seen
-        _record(guard.watch, guard.watch.scan(seen) if guard.watch else [], tally, decision)
-        matches = guard.enforce.scan(seen) if guard.enforce else []
+        lenses = whole.guard.whole
+        found = lenses.scan(whole.seen)
+        if not found:
+            return
+        _record(lenses, found, tally, decision)
+        matches = [match for match in found if lenses.policy(match).enforced]
         if not matches:
             return
-        _record(guard.enforce, matches, tally, decision)
         for number, match in enumerate(matches):
-            policy = guard.enforce.policy(match)
+            policy = lenses.policy(match)
             if policy.action is Action.BLOCK and policy.style is Style.TRUNCATE and phase is Phase.RESPONSE:
                 decision.policy = (
                     policy if not decision.cuts and decision.outcome is not Outcome.BLOCK else decision.policy
@@ -141,7 +155,7 @@ class Chain:
                 decision.outcome, decision.policy = Outcome.REPLY, policy
         if index not in decision.cuts and decision.outcome in (Outcome.ALLOW, Outcome.AUDIT, Outcome.REDACT):
             decision.outcome = Outcome.REDACT
-            decision.policy = decision.policy or guard.enforce.policy(matches[0])
+            decision.policy = decision.policy or lenses.policy(matches[0])
             decision.texts[index] = whole.redacted(matches, vault)
 
     def findings(self, phase: Phase, scope: Scope, text: str, *, json: bool = False) -> list[Finding]:
@@ -151,11 +165,11 @@ class Chain:
             return []
         view = JsonView() if json else None
         seen = text if view is None else view.show(text) + view.end()
+        lenses = guard.whole
         found = []
-        for scanner in (guard.enforce, guard.watch):
-            for match in scanner.scan(seen) if scanner else []:
-                policy, rule = scanner.policy(match), scanner.rule(match)
-                found.append(Finding(policy, rule.label, match.start, match.end, seen[match.start : match.end]))
+        for match in lenses.scan(seen):
+            policy, rule = lenses.policy(match), lenses.rule(match)
+            found.append(Finding(policy, rule.label, match.start, match.end, seen[match.start : match.end]))
         return sorted(found, key=lambda each: (each.start, each.end))
 
     def open(self, phase: Phase, scope: Scope, tally: Tally, *, json: bool = False) -> Track | None:
@@ -184,13 +198,13 @@ class _Whole:
         return self._run(self._ops(matches, None, end))
 
     def _ops(self, matches: list[Match], vault: Vault | None, end: int) -> list[Op]:
-        enforce, ops, at = self.guard.enforce, list[Op](), 0
+        lenses, ops, at = self.guard.whole, list[Op](), 0
         for start, stop, first in clusters(matches):
             if start > at:
                 ops.append(Op(start - at))
-            rule = enforce.rule(first)
+            rule = lenses.rule(first)
             text = rule.replacement
-            if vault is not None and enforce.policy(first).restore:
+            if vault is not None and lenses.policy(first).restore:
                 text = vault.replacement(rule.label, text, self.seen[start:stop])
             ops.append(Op(stop - start, text))
             at = stop
