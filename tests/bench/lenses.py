@@ -14,7 +14,7 @@ from functools import partial
 from extproc.policy import packs
 from extproc.policy.api import Action, Mode, Phase, Policy, Scope, Strictness, Tally
 from extproc.policy.chain import Chain
-from extproc.policy.hardened import HardenedWords
+from extproc.policy.hardened import hardened_rules
 from extproc.policy.recognisers import RECOGNISERS
 from extproc.policy.rules import Rule
 from extproc.policy.words import WordRule
@@ -29,7 +29,7 @@ def chain(match: Strictness) -> Chain:
     hard = match is Strictness.HARDENED
     words = {name: packs.load(name).words for name in PACKS}
     rules: dict[str, tuple[Rule, ...]] = {
-        name: (HardenedWords(name, found, "*") if hard else WordRule(name, found, "*"),)
+        name: tuple(hardened_rules(name, found, "*")) if hard else (WordRule(name, found, "*"),)
         for name, found in words.items()
     }
     rules["pii"] = tuple(each.rule(kind, "*") for kind, found in RECOGNISERS.items() for each in found)
