@@ -41,19 +41,22 @@ _BEYOND: Final = rf"[x-z0-8]{_sextets(8, 12)}{_ANY}{{10}}"  # UTF-8 of something
 _SHORT: Final = rf"(?:{_GROUP}){{1,3}}(?:{_REST})?={{0,2}}[^A-Za-z0-9+/_=\-]"
 _LINE: Final = rf"(?:{_GROUP}){{1,3}}{_ANY}{{1,3}}\r?\n"  # wrapped anywhere
 _BASE64: Final = rf"(?:{_GROUP}){{4}}|{_SHORT}|{_LINE}|{_BEYOND}"
-_PAIR: Final = r"(?:[2-7][0-9A-Fa-f]|[C-Fc-f][0-9A-Fa-f][ :,\-]?(?:0[xX])?[89ABab][0-9A-Fa-f])"
-_HEX: Final = rf"(?:0[xX])?(?:{_PAIR}[ :,;\-]{{0,2}}(?:0[xX])?){{2}}{_PAIR}"
+_SEPARATOR: Final = r"[ :,;\-]{0,2}(?:0[xX])?"
+_BYTE: Final = rf"(?:[2-7][0-9A-Fa-f]|0[9ADad]|[C-Fc-f][0-9A-Fa-f](?:{_SEPARATOR}[89ABab][0-9A-Fa-f]){{1,3}})"
+_HEX: Final = rf"(?:0[xX])?{_BYTE}{_SEPARATOR}{_BYTE}{_SEPARATOR}{_BYTE}"
 _START: Final = parse(rf"[^A-Za-z0-9+/_\-](?:{_HEX}|{_BASE64})")
 _SEEK: Final = Presence(_START.source)
 _BEGUN: Final = Presence(rf"(?:{_START.prefix})\z")
 _HEX_START: Final = re.compile(_HEX)
-_HEX_RUN: Final = re.compile(r"(?:0[xX])?[0-9A-Fa-f]{2}(?:[ :,;\-]{0,2}(?:0[xX])?[0-9A-Fa-f]{2})*")
+_HEX_WORD: Final = rf"(?:0[xX])?{_BYTE}+(?![0-9A-Za-z])"
+_HEX_RUN: Final = re.compile(rf"{_HEX_WORD}(?:[ :,;\-]{{1,2}}{_HEX_WORD})*")
+"""Whole words of it, every byte of which may be text: the word after it ("before") is none."""
 _BASE64_RUN: Final = re.compile(
     rf"{_ANY}+(?:\r?\n[ \t]{{0,4}}(?:(?={_ANY}*(?:[0-9+]|[a-z][A-Z])){_ANY}{{2,}}|{_ANY}{{2,}}(?==|[\r\n]|\Z)))*={{0,2}}"
 )
 """It goes on in the next line if nothing else stands there, or what does looks less like a word than like base64."""
 _OPEN: Final = {
-    _HEX_RUN: re.compile(r"[ :,;\-]{0,2}(?:0[xX]?)?[0-9A-Fa-f]?\Z"),
+    _HEX_RUN: re.compile(r"[ :,;\-]{0,2}(?:0[xX])?[0-9A-Fa-f]*\Z|[0-9A-Fa-fxX :,;\-]{0,24}\Z"),
     _BASE64_RUN: re.compile(rf"={{0,2}}(?:\r?\n?[ \t]{{0,4}}(?:{_ANY}*={{0,2}}\r?)?)\Z"),
 }
 """What may stand behind a run at the end of a text that may yet become part of it."""
@@ -90,7 +93,7 @@ class Decode:
             start, run = (at, self._run) if self._run else _seek(text, raw, at)
             if run is None:
                 start = length if closed else self._begun(raw, at)
-            if start > at:  # by turns what says nothing, and a run
+            if start > at:
                 sources.append(start - at)
                 parts.append("")
                 at = start
@@ -100,9 +103,11 @@ class Decode:
             end = self._end(run, text, at, length, closed=closed)
             if end < 0:
                 break
-            if not len(parts) % 2:
-                sources.append(0)
+            if end == at and not going_on:  # it only began like one
+                sources.append(1)
                 parts.append("")
+                at += 1
+                continue
             sources.append(end - at)
             parts.append(self._read(text[at:end], run, going_on=going_on))
             at = end

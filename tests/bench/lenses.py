@@ -11,12 +11,11 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from extproc.policy.recognisers import RECOGNISERS
-
 from extproc.policy import packs
 from extproc.policy.api import Action, Mode, Phase, Policy, Scope, Strictness, Tally
 from extproc.policy.chain import Chain
-from extproc.policy.hardened import HardenedWords
+from extproc.policy.hardened import hardened_rules
+from extproc.policy.pii.catalogue import TYPES, expand
 from extproc.policy.rules import Rule
 from extproc.policy.words import WordRule
 from tests.bench.core import ENGLISH, GERMAN, text
@@ -30,10 +29,10 @@ def chain(match: Strictness) -> Chain:
     hard = match is Strictness.HARDENED
     words = {name: packs.load(name).words for name in PACKS}
     rules: dict[str, tuple[Rule, ...]] = {
-        name: (HardenedWords(name, found, "*") if hard else WordRule(name, found, "*"),)
+        name: tuple(hardened_rules(name, found, "*")) if hard else (WordRule(name, found, "*"),)
         for name, found in words.items()
     }
-    rules["pii"] = tuple(each.rule(kind, "*") for kind, found in RECOGNISERS.items() for each in found)
+    rules["pii"] = tuple(shape.rule(kind, "*") for kind in expand(["default"]) for shape in TYPES[kind])
     everywhere = (frozenset(Phase), frozenset(Scope))
     return Chain(
         [Policy(name, Action.REDACT, Mode.ENFORCE, *everywhere, each, match=match) for name, each in rules.items()]

@@ -13,7 +13,7 @@ import yaml
 
 from extproc.policy.api import Action, Mode, Phase, Policy, Scope, Strictness, Tally
 from extproc.policy.chain import Chain
-from extproc.policy.hardened import HardenedWords
+from extproc.policy.hardened import hardened_rules
 from extproc.policy.scanner import apply
 from tests.property import oracle
 
@@ -116,40 +116,64 @@ DISGUISES = {
 }
 
 
-def terms(count):
-    """From every pack, and invented ones."""
-    dice = random.Random(7)
+_OF_WORDS = re.compile(r"leet|spelled|letters|last letter|\w+ within words|\w+ (for )?blanks")
+WORDS_ALONE = {name for name in DISGUISES if _OF_WORDS.match(name)}
+"""Disguises of words. An entry that begins or ends in a sign, as the markers of a chat template do, has no such disguise: the
+model it is meant for would not know it any more."""
+
+
+def entries():
+    """Words, a list from each pack and one of invented names; and the packs' markers."""
     folder = Path(__file__).resolve().parents[2] / "policies"
     lists = [yaml.safe_load(path.read_text("utf-8"))["words"] for path in sorted(folder.glob("*.yaml"))]
-    found = []
-    for words in [*lists, NAMES]:
-        usable = [word for word in words if re.fullmatch(r"[a-z][a-z ]{3,}", word)]
-        found += dice.sample(usable, min(len(usable), -(-count // 4)))
-    return found[:count]
+    words = [[word for word in each if word[0].isalnum() and word[-1].isalnum()] for each in [*lists, NAMES]]
+    return words, [word for each in lists for word in each if not (word[0].isalnum() and word[-1].isalnum())]
 
 
-def test_disguised_terms_are_found():
-    chosen = terms(TERMS)
-    rule = HardenedWords("w", chosen, "[w]")
+def hide(chosen, names):
+    """How many disguises were tried, and those that were missed."""
+    rules = tuple(hardened_rules("w", chosen, "[w]"))
     everywhere = (frozenset(Phase), frozenset(Scope))
-    chain = Chain([Policy("p", Action.REDACT, Mode.ENFORCE, *everywhere, (rule,), match=Strictness.HARDENED)])
+    chain = Chain([Policy("p", Action.REDACT, Mode.ENFORCE, *everywhere, rules, match=Strictness.HARDENED)])
     dice = random.Random(11)
     misses, tried = [], 0
-    for name, disguise in DISGUISES.items():
+    for name in names:
         for term in chosen:
-            hidden = disguise(term)
+            hidden = DISGUISES[name](term)
             text = dice.choice(SENTENCES).format(hidden)
             whole = chain.inspect(Phase.RESPONSE, [(Scope.ASSISTANT, text, False)], Tally()).texts.get(0, text)
             streamed = stream(chain, oracle.cut(text, dice.choices(range(len(text) + 1), k=6)))
-            for way, out in (("whole", whole), ("streamed", streamed)):
-                tried += 1
-                if hidden in out:
-                    misses.append((way, name, term, hidden))
             assert whole == streamed
+            tried += 2
+            if hidden in whole:
+                misses += [(name, term, hidden)] * 2
+            else:
+                assert _around(text, hidden, whole), f"{name}: {term}: {text!r} became {whole!r}"
+    return tried, misses
+
+
+def test_disguised_words_are_found():
+    words, _ = entries()
+    dice = random.Random(7)
+    chosen = [word for each in words for word in dice.sample(each, min(len(each), -(-TERMS // 4)))][:TERMS]
+    tried, misses = hide(chosen, DISGUISES)
     print(f"{tried} tried, {len(misses)} missed")
-    assert len(misses) <= tried * 0.005, "\n".join(
-        f"{way}: {name}: {term}: {hidden}" for way, name, term, hidden in misses
-    )
+    assert len(misses) <= tried * 0.005, "\n".join(f"{name}: {term}: {hidden}" for name, term, hidden in misses)
+
+
+def test_markers_are_found_however_they_are_written():
+    _, markers = entries()
+    tried, misses = hide(markers, [name for name in DISGUISES if name not in WORDS_ALONE])
+    assert tried > 500
+    assert misses == []
+
+
+def _around(text, hidden, out):
+    """Whether all around the disguise is as it was, and of it at most what is invisible, or signs, is left at its edges."""
+    before, after = text.split(hidden)
+    inner = out[len(before) : len(out) - len(after)]
+    left = inner.replace("[w]", "", 1)
+    return out.startswith(before) and out.endswith(after) and "[w]" in inner and not any(map(str.isalnum, left))
 
 
 def stream(chain, pieces):

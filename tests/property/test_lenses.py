@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from extproc.policy.api import Action, Mode, OnError, Phase, Policy, Scope, Strictness, Tally
 from extproc.policy.chain import Chain
-from extproc.policy.hardened import HardenedWords
+from extproc.policy.hardened import hardened_rules
+from extproc.policy.lenses import Lenses
 from extproc.policy.pattern import parse
 from extproc.policy.rules import RegexRule
 from extproc.policy.scanner import PolicyFailedError, apply
@@ -93,17 +94,20 @@ def rules(dice):
     for number in range(dice.randint(1, 4)):
         match = dice.choice([Strictness.HARDENED, Strictness.HARDENED, Strictness.FOLDED, Strictness.EXACT])
         terms = dice.sample(TERMS, dice.randint(1, len(TERMS)))
+        listed = (
+            hardened_rules("w", terms, f"[w{number}]") if match is Strictness.HARDENED
+            else [WordRule("w", terms, f"[w{number}]", match)]
+        )  # fmt: skip
         made = dice.choice([
-            HardenedWords("w", terms, f"[w{number}]") if match is Strictness.HARDENED
-            else WordRule("w", terms, f"[w{number}]", match),
-            RegexRule("r", parse(r"(?i)\bp[a-z]{1,3}s\b|a.{0,2}o|\d{3,5}"), f"<r{number}>"),
-            RegexRule("r", parse(r"[a-z]{2,6}", ignore_case=True), "", even),
-            RegexRule("r", parse(r"[xyz]{1,9}"), "~", picky),
+            listed,
+            [RegexRule("r", parse(r"(?i)\bp[a-z]{1,3}s\b|a.{0,2}o|\d{3,5}"), f"<r{number}>")],
+            [RegexRule("r", parse(r"[a-z]{2,6}", ignore_case=True), "", even)],
+            [RegexRule("r", parse(r"[xyz]{1,9}"), "~", picky)],
         ])  # fmt: skip
         action = dice.choice([Action.REDACT, Action.REDACT, Action.REDACT, Action.AUDIT, Action.BLOCK])
         everywhere = (frozenset(Phase), frozenset(Scope))
         error = dice.choice(list(OnError))
-        found.append(Policy(f"p{number}", action, Mode.ENFORCE, *everywhere, (made,), error, match=match))
+        found.append(Policy(f"p{number}", action, Mode.ENFORCE, *everywhere, tuple(made), error, match=match))
     return found
 
 
@@ -192,7 +196,7 @@ def test_every_cut_gives_what_the_whole_text_gives(is_json):
 
 CHAIN = Chain([
     Policy("w", Action.REDACT, Mode.ENFORCE, frozenset(Phase), frozenset(Scope),
-           (HardenedWords("w", TERMS, "[w]"), RegexRule("m", parse(r"\w{1,9}@\w{1,9}\.com"), "[m]")),
+           (*hardened_rules("w", TERMS, "[w]"), RegexRule("m", parse(r"\w{1,9}@\w{1,9}\.com"), "[m]")),
            match=Strictness.HARDENED),
 ])  # fmt: skip
 
@@ -220,3 +224,25 @@ def test_no_text_is_an_error(raw, encoding):
     matches = CHAIN.guard(Phase.RESPONSE, Scope.ASSISTANT).enforce.scan(text)
     assert all(0 <= match.start < match.end <= len(text) for match in matches)
     assert apply([], "") == ""
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    st.lists(st.sampled_from([*NOISE, *TERMS, "Grey Goose", "(((", "####", "PASS"]) | st.text(max_size=3), max_size=10)
+)
+def test_a_hardened_list_finds_all_that_a_folded_one_does(parts):
+    text = "".join(parts)
+    everywhere = (frozenset(Phase), frozenset(Scope))
+    found = {
+        match: Lenses(
+            (Policy("p", Action.REDACT, Mode.ENFORCE, *everywhere, (), match=match), rule) for rule in made
+        ).scan(text)
+        for match, made in (
+            (Strictness.FOLDED, [WordRule("w", [*TERMS, "### new"], "", Strictness.FOLDED)]),
+            (Strictness.HARDENED, hardened_rules("w", [*TERMS, "### new"], "")),
+        )
+    }
+    covered = {place for each in found[Strictness.HARDENED] for place in range(each.start, each.end)}
+    for each in found[Strictness.FOLDED]:
+        if not any(sign in text for sign in "&%\\"):  # an escape is read as what it means
+            assert set(range(each.start, each.end)) <= covered, (text, text[each.start : each.end])

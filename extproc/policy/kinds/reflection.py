@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field
 from extproc.framing.jsonedit import EditPath
 from extproc.policy.api import Action, Policy, Strictness
 from extproc.policy.fields import PROMPTS, plain
-from extproc.policy.hardened import HardenedWords
+from extproc.policy.hardened import hardened_rules
 from extproc.policy.kinds.base import Context, RequestPolicyBase, ScopeName, _listed, scopes
 from extproc.policy.prompts import sentences
 from extproc.policy.request import Request, Verdict
@@ -89,4 +89,4 @@ class _Rule:
         words = [span for span in spans if len(span) <= _WHOLE]
         for sentence in (each.strip(_ENDS) for span in spans for each in sentences(span)):
             words += wrap(sentence, _WHOLE) if len(sentence) >= _PIECE else []
-        return (HardenedWords("reflection", words, self._replacement),) if words else ()
+        return tuple(hardened_rules("reflection", words, self._replacement))

@@ -114,3 +114,20 @@ def test_tags_and_variation_selectors_are_read():
     selectors = "".join(chr(0xE0100 + ord(char) - 16) for char in SECRET)
     assert behind(Tags, f"😀{selectors}!", SECRET) == selectors
     assert same_for_every_cut(Tags, "❤️ nothing é")[0].strip("\0") == ""
+
+
+@pytest.mark.parametrize("after", [" before noon", " be careful", " face it", " add", "-dead", " 9 lives", "."])
+@pytest.mark.parametrize("separator", ["", " ", ":"])
+def test_a_hexadecimal_run_ends_with_its_last_byte(separator, after):
+    run_ = SECRET.encode().hex(separator) if separator else HEX
+    source = f"see {run_}{after}"
+    shown, places = same_for_every_cut(Decode, source)
+    assert shown.strip("\0").startswith(SECRET)
+    if after != "-dead":  # de ad is a character in UTF-8
+        assert source[places[0][0] : places[0][1]] == run_
+
+
+def test_what_only_begins_like_a_hexadecimal_run():
+    for text in ("70617373z and on", "61 62 63x", "6162636465666g", "0x616263x"):
+        shown = same_for_every_cut(Decode, text)[0]
+        assert "pass" not in shown
