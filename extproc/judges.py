@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from extproc.exchange.judging import Found, Question
-from extproc.moderation.api import About, Moderation, Text
+from extproc.moderation.api import About, Mark, Moderation, Text
 from extproc.moderation.moderators import Moderators
 from extproc.plugin import Audit, Block
 from extproc.plugin import Text as Plain
@@ -41,7 +41,7 @@ class Judges:
     async def _service(self, judge: Moderation, question: Question) -> Found:
         texts = [Text.of(scope, text) for scope, text in question.texts]
         fired = await self._moderators.judge(judge, texts, About(question.phase, question.request_id))
-        marks = tuple(tuple((mark.start, mark.end, mark.label) for mark in marks) for marks in fired.marks)
+        marks = tuple(tuple((mark.start, mark.end, _instead(judge, mark)) for mark in marks) for marks in fired.marks)
         return Found(fired.labels, marks)
 
     async def retain(self, judges: Iterable[object]) -> None:
@@ -54,6 +54,11 @@ class Judges:
         await self._moderators.aclose()
 
 
+def _instead(judge: Moderation, mark: Mark) -> str:
+    """What stands in for a marked part: what the service wants there, else what the policy says."""
+    return judge.replacement(mark.label) if mark.replacement is None else mark.replacement
+
+
 def _inspected(judge: Local, question: Question) -> Found:
     said = judge.inspect([Plain(scope, text) for scope, text in question.texts], question.caller)
     if said is None:
@@ -64,5 +69,5 @@ def _inspected(judge: Local, question: Question) -> Found:
         return Found((said.label,), watches=True)
     marks: list[list[tuple[int, int, str]]] = [[] for _ in question.texts]
     for mark in said.marks:
-        marks[mark.text].append((mark.start, mark.end, mark.label))
+        marks[mark.text].append((mark.start, mark.end, judge.replacement(mark.label)))
     return Found(tuple(sorted({mark.label for mark in said.marks})), tuple(map(tuple, marks)))

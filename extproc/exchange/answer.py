@@ -287,6 +287,8 @@ class WholeAnswer:
             )
         except LimitExceeded:
             return self._unreadable("upstream_too_large")
+        if decision.outcome is Outcome.BLOCK and decision.policy and decision.cuts:
+            return Verdict(sent, commit=True, end=True, policy=decision.policy)
         if decision.outcome is Outcome.BLOCK and decision.policy:
             return Verdict(end=True, refused=Refused(400, decision.policy.name, ""), policy=decision.policy)
         if self._inspection.listens:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -16,7 +16,6 @@ from extproc.errors import DecodeError, LimitExceeded, Refused
 from extproc.events import Headers
 from extproc.exchange import whole
 from extproc.exchange.judging import Found, Question, Said
-from extproc.exchange.replies import blocked
 from extproc.formats.base import Format
 from extproc.framing import compression
 from extproc.framing.jsontext import Path, dump, parse, replace
@@ -24,6 +23,7 @@ from extproc.policy import requests
 from extproc.policy.api import Action, Outcome, Phase, Policy, Tally
 from extproc.policy.attach import Armed, Traits
 from extproc.policy.request import Request
+from extproc.policy.vault import Vault
 
 _MODEL: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/+-]{0,199}", re.ASCII)
 """A model's name reaches logs, metadata and other bodies: it is a name, not a text."""
@@ -87,6 +87,7 @@ class Decided:
     param: str = ""
     reply: str = ""
     answer: tuple[Policy, ...] = ()
+    vault: Vault | None = None
     texts: list[Said] = field(default_factory=list)
     unscanned: list[str] = field(default_factory=list)
 
@@ -129,14 +130,17 @@ def _take(done: Decided, judged: requests.RequestDecision) -> None:
 
 
 def _redact(done: Decided, format_: Format, armed: Armed, tally: Tally) -> None:
+    vault = Vault(done.sent.decode()) if armed.restores else None
     try:
-        decision, sent = whole.inspect(format_, armed.chain, Phase.REQUEST, done.sent, done.body, tally)
+        decision, sent = whole.inspect(format_, armed.chain, Phase.REQUEST, done.sent, done.body, tally, vault)
     except LimitExceeded as error:
         raise Refused(413, "too_many_texts", f"The request cannot be inspected: {error}.") from None
     if decision.outcome in (Outcome.BLOCK, Outcome.REPLY):
         done.outcome, done.policy = decision.outcome, decision.policy
         done.reply = decision.policy.reply if decision.policy else ""
         return
+    if vault and (restore := vault.policy()):
+        done.vault, done.answer = vault, (*done.answer, restore)
     if sent is not done.sent:
         done.sent = sent
         if armed.moderated:
@@ -145,31 +149,40 @@ def _redact(done: Decided, format_: Format, armed: Armed, tally: Tally) -> None:
         done.texts = [(span.scope, span.text) for span in format_.request_spans(done.body)]
 
 
-def redact(format_: Format, decided: Decided, question: Question, found: Found) -> None:
-    """Redact what a service has found in a request."""
-    policy = question.policy
-    if not policy.enforced or policy.action is not Action.REDACT or not any(found.spans):
-        return
-    spans = [each for each in format_.request_spans(decided.body) if each.scope in policy.scopes and each.text.strip()]
+def redact(format_: Format, decided: Decided, news: Iterable[tuple[Question, Found]]) -> None:
+    """Redact what services have found in a request: all of it at once, since each was asked about the same texts.
+
+    Raises:
+        Refused: what is left of a tool's arguments is no JSON.
+    """
+    spans = [each for each in format_.request_spans(decided.body) if each.text.strip()]
+    marks: dict[Path, list[tuple[int, int, str]]] = {}
+    for question, found in news:
+        policy = question.policy
+        if policy.enforced and policy.action is Action.REDACT:
+            asked = [each for each in spans if each.scope in policy.scopes]
+            for span, found_here in zip(asked, found.spans, strict=False):
+                marks.setdefault(span.path, []).extend(found_here)
     values: dict[Path, bytes] = {}
-    for span, marks in zip(spans, found.spans, strict=False):
-        text = _marked(span.text, marks, policy.moderation.replacement)
-        if span.json and not _readable(text):
-            raise Refused(policy.status, policy.name, blocked(policy, "request"), "policy_violation")
-        if text != span.text:
+    for span in spans:
+        if places := marks.get(span.path):
+            text = _marked(span.text, places)
+            if span.json and not _readable(text):
+                raise Refused(400, "undecided", "What is left of a tool's arguments would be no JSON.")
             values[span.path] = dump(text)
     decided.sent = replace(decided.sent, values)
     decided.body = parse(decided.sent)
 
 
-def _marked(text: str, marks: Iterable[tuple[int, int, str]], replacement: Callable[[str], str]) -> str:
-    """A text with the marked parts replaced; where they overlap, the first and longest counts."""
+def _marked(text: str, marks: Iterable[tuple[int, int, str]]) -> str:
+    """A text with the marked parts replaced; those that overlap as one, by the replacement of the first."""
     parts: list[str] = []
     at = 0
-    for start, end, label in sorted(marks, key=lambda mark: (mark[0], -mark[1])):
-        if at <= start < end <= len(text):
-            parts += (text[at:start], replacement(label))
-            at = end
+    for start, end, replacement in sorted(marks, key=lambda mark: (mark[0], -mark[1])):
+        end = min(end, len(text))
+        if start >= at and start < end:
+            parts += (text[at:start], replacement)
+        at = max(at, end)
     return "".join([*parts, text[at:]])
 
 

@@ -39,7 +39,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A service's answer. ``labels``: the categories it found; ``spans`` by text: (start, end, label) to be redacted.
+    """A service's answer. ``labels``: the categories it found; ``spans`` by text: (start, end, replacement).
 
     ``watches``: it only wants that recorded. ``failed``: there is no answer.
     """

@@ -28,6 +28,7 @@ from extproc.framing.jsontext import dump, set_member
 from extproc.operations import Asked, Operation
 from extproc.policy.api import Outcome, Phase, Policy, Tally
 from extproc.policy.attach import JWT, Traits
+from extproc.policy.vault import Vault
 from extproc.runtime import Group, Runtime
 from extproc.telemetry import Record
 from extproc.usage import Meter
@@ -74,7 +75,9 @@ class RouterExchange:
         self._traits = Traits()
         self._decided: Decided | None = None
         self._received = b""
+        self._found: list[tuple[Question, Found]] = []
         self._answer_policies: tuple[Policy, ...] = ()
+        self._vault: Vault | None = None
         self._parallel: list[Question] = []
         self._gate: Gate | None = None
         self._tally = Tally()
@@ -253,7 +256,7 @@ class RouterExchange:
         if decided.outcome is Outcome.REPLY:
             return self._reply(decided.reply)
         self._decided = decided
-        self._answer_policies = decided.answer
+        self._answer_policies, self._vault = decided.answer, decided.vault
         self._received = event.body
         self._judging.request_id, self._judging.caller = self.record.request_id, self._traits.caller()
         asked = self._judging.ask(self._armed.moderated, Phase.REQUEST, decided.texts)
@@ -348,7 +351,8 @@ class RouterExchange:
             )
         gate = Gate(self._judging, self._armed.moderated, self._parallel) if self._armed.moderated else None
         listens = gate is not None and gate.listens
-        inspection = Inspection(self._runtime, self._armed.chain, self._tally, self._meter, listens)
+        chain = self._armed.chain.joined(self._answer_policies)
+        inspection = Inspection(self._runtime, chain, self._tally, self._meter, listens)
         self._answer = answer_for(event.headers, status, inspection)
         self._gate = gate if listens or self._judging.waiting(self._parallel) else None
         self._not_back = hygiene.not_back(event.headers, changed=self._answer.changes)
@@ -405,8 +409,10 @@ class RouterExchange:
         self._state = State.DONE
         self.record.status = self.record.upstream_status
         self.record.end = "complete"
-        if verdict.refused:
-            self.record.end = "blocked" if verdict.policy else "error"
+        if verdict.policy:
+            self.record.end, self.record.error = "blocked", verdict.policy.name
+        elif verdict.refused:
+            self.record.end = "error"
             self.record.error = verdict.refused.code
 
     def _closing_metadata(self, verdict: Verdict) -> Mapping[str, Mapping[str, Any]] | None:
@@ -453,10 +459,12 @@ class RouterExchange:
             return self._blocked(self._judging.blocked, "request")
         if self._judging.refused:
             raise self._judging.refused
-        if self._decided:
-            for question, found in news:
-                inbound.redact(self._format, self._decided, question, found)
-        return [] if self._judging.waits else self._go_on()
+        self._found += news
+        if self._judging.waits or self._decided is None:
+            return []
+        if any(any(found.spans) for _, found in self._found):
+            inbound.redact(self._format, self._decided, self._found)
+        return self._go_on()
 
     def _stopped(self, policy: Policy | None, refused: Refused | None) -> list[Effect]:
         """What waits at the gate does not leave; the answer ends here."""
@@ -486,7 +494,8 @@ class RouterExchange:
             self._gate = None
             self._judging.give_up()
             return effects
-        words = answer.said.copy()
+        vault = self._vault
+        words = [(key, scope, vault.hide(text)) for key, scope, text in answer.said] if vault else answer.said.copy()
         answer.said.clear()
         return self._said(gate.take(effects, words, end=self._state is State.DONE))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from extproc.errors import LimitExceeded
@@ -10,18 +11,21 @@ from extproc.formats.walk import MAX_TEXTS
 from extproc.framing.jsontext import Path, dump, replace
 from extproc.policy.api import Decision, Phase, Tally
 from extproc.policy.chain import Chain
+from extproc.policy.vault import Vault
 
 
 def inspect(
-    format_: Format, chain: Chain, phase: Phase, raw: bytes, value: Any, tally: Tally
+    format_: Format, chain: Chain, phase: Phase, raw: bytes, value: Any, tally: Tally, vault: Vault | None = None
 ) -> tuple[Decision, bytes]:
     """Decide about a request or an answer.
 
     Args:
         raw: the body as bytes; ``value`` what ``jsontext.parse`` made of it.
+        vault: takes what is redacted and can be restored.
 
     Returns:
-        The decision, and the body: ``raw`` itself where nothing changed.
+        The decision, and the body: ``raw`` itself where nothing changed. An answer that is truncated is blocked and has a
+        body (see ``Decision.cuts``).
 
     Raises:
         LimitExceeded: it has more texts than can be inspected in time.
@@ -31,9 +35,17 @@ def inspect(
     spans = list(format_.request_spans(value) if phase is Phase.REQUEST else format_.response_spans(value))
     if len(spans) > MAX_TEXTS:
         raise LimitExceeded(f"it has more than {MAX_TEXTS} texts")
-    decision = chain.inspect(phase, [(span.scope, span.text, span.json) for span in spans], tally)
+    decision = chain.inspect(phase, [(span.scope, span.text, span.json) for span in spans], tally, vault)
     values: dict[Path, bytes] = {spans[index].path: dump(text) for index, text in decision.texts.items()}
     if phase is Phase.RESPONSE:
         for echo in format_.echoes(value, set(values)):
             values[echo] = b"null"
+    for index, text in decision.cuts.items():
+        edits = format_.cut(value, spans[index].path, text)
+        values = {path: new for path, new in values.items() if not _within(path, edits)} | dict(edits)
     return decision, replace(raw, values) if values else raw
+
+
+def _within(path: Path, edits: Mapping[Path, bytes]) -> bool:
+    """Whether a place lies in one that is replaced as a whole."""
+    return any(path[: len(other)] == other for other in edits)

@@ -168,9 +168,11 @@ class Decision:
     """The chain's combined answer for a set of whole texts.
 
     ``texts`` holds the replacement for each text that changed, by its index; ``policy`` the one that blocked
-    or replied, else the first that redacted.
+    or replied, else the first that redacted. ``cuts``: what is left of texts that a truncating policy
+    ends; then the others stay, redacted where that was decided.
     """
 
     outcome: Outcome = Outcome.ALLOW
     policy: Policy | None = None
     texts: dict[int, str] = field(default_factory=dict)
+    cuts: dict[int, str] = field(default_factory=dict)

@@ -124,7 +124,8 @@ _NOTHING: Final = Wish()
 class Armed:
     """The policies of one request, compiled. ``header`` says which they are.
 
-    ``requests`` are those that judge a request as a whole, ``moderated`` those whose services judge.
+    ``requests`` are those that judge a request as a whole, ``moderated`` those whose services judge; ``restores``: some
+    show again in the answer what they redact.
     """
 
     policies: tuple[Policy, ...]
@@ -132,6 +133,7 @@ class Armed:
     header: str
     requests: tuple[Policy, ...]
     moderated: tuple[Policy, ...]
+    restores: bool
 
 
 class Attached:
@@ -198,6 +200,7 @@ class Attached:
             ",".join(each.name if each.enforced else f"{each.name};audit" for each in policies) or "none",
             tuple(each for each in policies if each.request),
             tuple(each for each in policies if each.moderation),
+            any(each.restore for each in policies),
         )
 
     def _variant(self, name: str, action: Action) -> Policy:

@@ -8,24 +8,36 @@ another and never delay anything.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from copy import copy
 from dataclasses import dataclass
+from typing import Final
 
-from extproc.policy.api import Action, Decision, Outcome, Phase, Policy, Scope, Tally
+from extproc.policy.api import Action, Decision, Outcome, Phase, Policy, Scope, Style, Tally
 from extproc.policy.lenses import Lenses
-from extproc.policy.scanner import Match, Op, PolicyFailedError, apply, edits
+from extproc.policy.scanner import Match, Op, PolicyFailedError, apply, clusters
+from extproc.policy.vault import Vault
 from extproc.policy.views import JsonView
 from extproc.policy.window import Window
 
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """What applies to one phase and scope: rules that act and rules that only watch."""
+    """What applies to one phase and scope: rules that act, rules that only watch, and both together for whole texts."""
 
     enforce: Lenses
     watch: Lenses
+    whole: Lenses
 
     def __bool__(self) -> bool:
-        return bool(self.enforce) or bool(self.watch)
+        return bool(self.whole)
+
+    def joined(self, other: Guard) -> Guard:
+        """This and another."""
+        return Guard(
+            Lenses.joined(self.enforce, other.enforce),
+            Lenses.joined(self.watch, other.watch),
+            Lenses.joined(self.whole, other.whole),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +51,9 @@ class Finding:
     text: str
 
 
+_ACTING_WATCHING_BOTH: Final = (frozenset({True}), frozenset({False}), frozenset({True, False}))
+
+
 class Chain:
     """The compiled policies, in the order of the configuration. Immutable."""
 
@@ -48,11 +63,11 @@ class Chain:
         self.policies = tuple(policies)
         scanners: dict[tuple[int, ...], Lenses] = {}
 
-        def scanner(phase: Phase, scope: Scope, *, enforced: bool) -> Lenses:
+        def scanner(phase: Phase, scope: Scope, enforced: frozenset[bool]) -> Lenses:
             chosen = [
                 each
                 for each in self.policies
-                if phase in each.phases and scope in each.scopes and each.enforced is enforced
+                if phase in each.phases and scope in each.scopes and each.enforced in enforced
             ]
             key = tuple(id(each) for each in chosen)
             if key not in scanners:  # scopes with the same rules share one automaton
@@ -60,7 +75,7 @@ class Chain:
             return scanners[key]
 
         guards = {
-            (phase, scope): Guard(scanner(phase, scope, enforced=True), scanner(phase, scope, enforced=False))
+            (phase, scope): Guard(*(scanner(phase, scope, enforced) for enforced in _ACTING_WATCHING_BOTH))
             for phase in Phase
             for scope in Scope
         }
@@ -79,10 +94,25 @@ class Chain:
         """Names of all policies, those that only audit in the form ``name;audit``."""
         return [each.name if each.enforced else f"{each.name};audit" for each in self.policies]
 
-    def inspect(self, phase: Phase, texts: Sequence[tuple[Scope, str, bool]], tally: Tally) -> Decision:
+    def joined(self, policies: Sequence[Policy]) -> Chain:
+        """This and more policies, for one exchange. What this has compiled is not compiled again."""
+        if not policies:
+            return self
+        more = Chain(policies)
+        chain = copy(self)
+        chain.policies = (*self.policies, *more.policies)
+        chain._guards = {**more._guards, **self._guards}
+        for place in self._guards.keys() & more._guards.keys():
+            chain._guards[place] = self._guards[place].joined(more._guards[place])
+        chain._guarded = self._guarded | more._guarded
+        return chain
+
+    def inspect(
+        self, phase: Phase, texts: Sequence[tuple[Scope, str, bool]], tally: Tally, vault: Vault | None = None
+    ) -> Decision:
         """Decide about whole texts: one decision for all of them, with the new text of each that changes.
 
-        ``texts`` are (scope, text, whether the text is JSON source).
+        ``texts`` are (scope, text, whether the text is JSON source); ``vault`` takes what can be restored.
         """
         decision = Decision()
         for index, (scope, text, json) in enumerate(texts):
@@ -90,34 +120,43 @@ class Chain:
             if not text or guard is None:
                 continue
             try:
-                self._inspect_one(guard, index, text, decision, tally, json=json)
+                self._inspect_one(_Whole(guard, text, json=json), index, phase, decision, tally, vault)
             except PolicyFailedError as failure:
                 return Decision(Outcome.BLOCK, failure.policy)
         if decision.outcome in (Outcome.BLOCK, Outcome.REPLY):
             decision.texts.clear()
+            decision.cuts.clear()
+        elif decision.cuts:
+            decision.outcome = Outcome.BLOCK
         return decision
 
     def _inspect_one(
-        self, guard: Guard, index: int, text: str, decision: Decision, tally: Tally, *, json: bool
+        self, whole: _Whole, index: int, phase: Phase, decision: Decision, tally: Tally, vault: Vault | None
     ) -> None:
-        view = JsonView() if json else None
-        seen = text if view is None else view.show(text) + view.end()
-        _record(guard.watch, guard.watch.scan(seen) if guard.watch else [], tally, decision)
-        matches = guard.enforce.scan(seen) if guard.enforce else []
+        lenses = whole.guard.whole
+        found = lenses.scan(whole.seen)
+        if not found:
+            return
+        _record(lenses, found, tally, decision)
+        matches = [match for match in found if lenses.policy(match).enforced]
         if not matches:
             return
-        _record(guard.enforce, matches, tally, decision)
-        for match in matches:
-            policy = guard.enforce.policy(match)
+        for number, match in enumerate(matches):
+            policy = lenses.policy(match)
+            if policy.action is Action.BLOCK and policy.style is Style.TRUNCATE and phase is Phase.RESPONSE:
+                decision.policy = (
+                    policy if not decision.cuts and decision.outcome is not Outcome.BLOCK else decision.policy
+                )
+                decision.cuts[index] = whole.before(matches[:number], match.start)
+                break
             if policy.action is Action.BLOCK and decision.outcome is not Outcome.BLOCK:
                 decision.outcome, decision.policy = Outcome.BLOCK, policy
             elif policy.action is Action.REPLY and decision.outcome not in (Outcome.BLOCK, Outcome.REPLY):
                 decision.outcome, decision.policy = Outcome.REPLY, policy
-        if decision.outcome in (Outcome.ALLOW, Outcome.AUDIT, Outcome.REDACT):
+        if index not in decision.cuts and decision.outcome in (Outcome.ALLOW, Outcome.AUDIT, Outcome.REDACT):
             decision.outcome = Outcome.REDACT
-            decision.policy = decision.policy or guard.enforce.policy(matches[0])
-            ops = edits(guard.enforce, matches, len(seen))
-            decision.texts[index] = apply(ops if view is None else view.hide(ops), text)
+            decision.policy = decision.policy or lenses.policy(matches[0])
+            decision.texts[index] = whole.redacted(matches, vault)
 
     def findings(self, phase: Phase, scope: Scope, text: str, *, json: bool = False) -> list[Finding]:
         """Every match in a whole text, for people: in the order of the text."""
@@ -126,17 +165,55 @@ class Chain:
             return []
         view = JsonView() if json else None
         seen = text if view is None else view.show(text) + view.end()
+        lenses = guard.whole
         found = []
-        for scanner in (guard.enforce, guard.watch):
-            for match in scanner.scan(seen) if scanner else []:
-                policy, rule = scanner.policy(match), scanner.rule(match)
-                found.append(Finding(policy, rule.label, match.start, match.end, seen[match.start : match.end]))
+        for match in lenses.scan(seen):
+            policy, rule = lenses.policy(match), lenses.rule(match)
+            found.append(Finding(policy, rule.label, match.start, match.end, seen[match.start : match.end]))
         return sorted(found, key=lambda each: (each.start, each.end))
 
     def open(self, phase: Phase, scope: Scope, tally: Tally, *, json: bool = False) -> Track | None:
         """A track for one text that will arrive in pieces; None where nothing is looked for."""
         guard = self.guard(phase, scope)
         return Track(guard, tally, json=json) if guard else None
+
+
+class _Whole:
+    """A whole text as the rules see it."""
+
+    __slots__ = ("_text", "_view", "guard", "seen")
+
+    def __init__(self, guard: Guard, text: str, *, json: bool) -> None:
+        self.guard = guard
+        self._text = text
+        self._view = JsonView() if json else None
+        self.seen = text if self._view is None else self._view.show(text) + self._view.end()
+
+    def redacted(self, matches: list[Match], vault: Vault | None) -> str:
+        """The text with these matches redacted."""
+        return self._run(self._ops(matches, vault, len(self.seen)))
+
+    def before(self, matches: list[Match], end: int) -> str:
+        """The text up to ``end``, with these matches redacted."""
+        return self._run(self._ops(matches, None, end))
+
+    def _ops(self, matches: list[Match], vault: Vault | None, end: int) -> list[Op]:
+        lenses, ops, at = self.guard.whole, list[Op](), 0
+        for start, stop, first in clusters(matches):
+            if start > at:
+                ops.append(Op(start - at))
+            rule = lenses.rule(first)
+            text = rule.replacement
+            if vault is not None and lenses.policy(first).restore:
+                text = vault.replacement(rule.label, text, self.seen[start:stop])
+            ops.append(Op(stop - start, text))
+            at = stop
+        return [*ops, Op(end - at)] if end > at else ops
+
+    def _run(self, ops: list[Op]) -> str:
+        if self._view is not None:
+            ops = self._view.hide(ops)
+        return apply(ops, self._text[: sum(op.length for op in ops)])
 
 
 def _record(scanner: Lenses, matches: list[Match], tally: Tally, decision: Decision) -> None:

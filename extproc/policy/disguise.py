@@ -133,7 +133,9 @@ def _least(mine: Unit) -> int:
 
 
 def _most(mine: Unit) -> int:
-    return RUN_MAX if mine.name.isascii() else len(mine.letters)
+    if not mine.name.isascii():
+        return len(mine.letters)
+    return 2 * RUN_MAX if mine.inner else RUN_MAX
 
 
 def read(word: str) -> Entry | None:

@@ -15,7 +15,7 @@ from extproc.policy.escapes import Unescape
 from extproc.policy.folding import fold_all
 from extproc.policy.pattern import MAX_WIDTH, parse
 from extproc.policy.rules import Presence, flat
-from extproc.policy.segments import Segment
+from extproc.policy.segments import Segment, gone
 from extproc.policy.spelling import BARRIER
 
 RUN_MAX: Final = MAX_WIDTH
@@ -41,26 +41,32 @@ _BEYOND: Final = rf"[x-z0-8]{_sextets(8, 12)}{_ANY}{{10}}"  # UTF-8 of something
 _SHORT: Final = rf"(?:{_GROUP}){{1,3}}(?:{_REST})?={{0,2}}[^A-Za-z0-9+/_=\-]"
 _LINE: Final = rf"(?:{_GROUP}){{1,3}}{_ANY}{{1,3}}\r?\n"  # wrapped anywhere
 _BASE64: Final = rf"(?:{_GROUP}){{4}}|{_SHORT}|{_LINE}|{_BEYOND}"
-_PAIR: Final = r"(?:[2-7][0-9A-Fa-f]|[C-Fc-f][0-9A-Fa-f][ :,\-]?(?:0[xX])?[89ABab][0-9A-Fa-f])"
-_HEX: Final = rf"(?:0[xX])?(?:{_PAIR}[ :,;\-]{{0,2}}(?:0[xX])?){{2}}{_PAIR}"
+_SEPARATOR: Final = r"[ :,;\-]{0,2}(?:0[xX])?"
+_BYTE: Final = rf"(?:[2-7][0-9A-Fa-f]|0[9ADad]|[C-Fc-f][0-9A-Fa-f](?:{_SEPARATOR}[89ABab][0-9A-Fa-f]){{1,3}})"
+_HEX: Final = rf"(?:0[xX])?{_BYTE}{_SEPARATOR}{_BYTE}{_SEPARATOR}{_BYTE}"
 _START: Final = parse(rf"[^A-Za-z0-9+/_\-](?:{_HEX}|{_BASE64})")
 _SEEK: Final = Presence(_START.source)
 _BEGUN: Final = Presence(rf"(?:{_START.prefix})\z")
 _HEX_START: Final = re.compile(_HEX)
-_HEX_RUN: Final = re.compile(r"(?:0[xX])?[0-9A-Fa-f]{2}(?:[ :,;\-]{0,2}(?:0[xX])?[0-9A-Fa-f]{2})*")
-_BASE64_RUN: Final = re.compile(rf"{_ANY}+(?:\r?\n[ \t]{{0,4}}{_ANY}{{2,}}(?=={{0,2}}(?:[\r\n]|\Z)))*={{0,2}}")
-"""It goes on in the next line if nothing else stands in that."""
+_HEX_WORD: Final = rf"(?:0[xX])?{_BYTE}+(?![0-9A-Za-z])"
+_HEX_RUN: Final = re.compile(rf"{_HEX_WORD}(?:[ :,;\-]{{1,2}}{_HEX_WORD})*")
+"""Whole words of it, every byte of which may be text: the word after it ("before") is none."""
+_BASE64_RUN: Final = re.compile(
+    rf"{_ANY}+(?:\r?\n[ \t]{{0,4}}(?:(?={_ANY}*(?:[0-9+]|[a-z][A-Z])){_ANY}{{2,}}|{_ANY}{{2,}}(?==|[\r\n]|\Z)))*={{0,2}}"
+)
+"""It goes on in the next line if nothing else stands there, or what does looks less like a word than like base64."""
 _OPEN: Final = {
-    _HEX_RUN: re.compile(r"[ :,;\-]{0,2}(?:0[xX]?)?[0-9A-Fa-f]?\Z"),
+    _HEX_RUN: re.compile(r"[ :,;\-]{0,2}(?:0[xX])?[0-9A-Fa-f]*\Z|[0-9A-Fa-fxX :,;\-]{0,24}\Z"),
     _BASE64_RUN: re.compile(rf"={{0,2}}(?:\r?\n?[ \t]{{0,4}}(?:{_ANY}*={{0,2}}\r?)?)\Z"),
 }
 """What may stand behind a run at the end of a text that may yet become part of it."""
 _SLACK: Final = 8
+_UNREADABLE: Final = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x9f\ufffd]")
 _STRIP: Final = re.compile(r"0[xX]|[^0-9A-Fa-f]")
 
 
 class Decode:
-    """Shows what encoded runs say (see ``views.Stage``)."""
+    """Shows what encoded runs say (see ``lenses.Stage``)."""
 
     __slots__ = ("_held", "_run")
 
@@ -87,7 +93,7 @@ class Decode:
             start, run = (at, self._run) if self._run else _seek(text, raw, at)
             if run is None:
                 start = length if closed else self._begun(raw, at)
-            if start > at:  # by turns what says nothing, and a run
+            if start > at:
                 sources.append(start - at)
                 parts.append("")
                 at = start
@@ -97,13 +103,17 @@ class Decode:
             end = self._end(run, text, at, length, closed=closed)
             if end < 0:
                 break
-            if not len(parts) % 2:
-                sources.append(0)
+            if end == at and not going_on:  # it only began like one
+                sources.append(1)
                 parts.append("")
+                at += 1
+                continue
             sources.append(end - at)
             parts.append(self._read(text[at:end], run, going_on=going_on))
             at = end
         self._held = text[at - 1 : length]
+        if len(parts) == 1 and not parts[0]:
+            return "", gone(sources[0])
         return "".join(parts), Segment(sources, map(len, parts), units=True)
 
     def _read(self, run_text: str, run: re.Pattern[str], *, going_on: bool) -> str:
@@ -120,7 +130,7 @@ class Decode:
         end = min(found.end(), length) if found else at
         if most <= length and end > most - _SLACK:
             self._run = run
-            return end if run is _HEX_RUN else end - sum(map(_counts, text[at:end])) % 4
+            return end if run is _HEX_RUN else end - (end - at - sum(map(text[at:end].count, "=\r\n\t "))) % 4
         if most > length and not closed and _OPEN[run].match(text, end):
             return -1
         self._run = None
@@ -139,15 +149,11 @@ def _seek(text: str, raw: bytes, at: int) -> tuple[int, re.Pattern[str] | None]:
     return start + 1, _HEX_RUN if _HEX_START.match(text, start + 1) else _BASE64_RUN
 
 
-def _counts(char: str) -> bool:
-    return char not in "=\r\n\t "
-
-
 def decode(run: str, *, hexadecimal: bool, depth: int = _DEPTH) -> str:
     """What a run says, and what the runs in it say; nothing if that is not text."""
     raw = _unhex(run) if hexadecimal else _unbase64(run)
     text = raw.decode(errors="replace")
-    if sum(char.isprintable() or char in "\t\r\n" for char in text if char != "\ufffd") < 0.8 * len(text):
+    if not text.isprintable() and len(_UNREADABLE.findall(text)) > len(text) // 5:
         return ""
     for _ in range(2):
         text = Unescape().show(fold_all(text), closed=True)[0]
@@ -193,15 +199,18 @@ _TAGS: Final = _tags()
 
 
 class Tags:
-    """Shows the ASCII text that tag characters and variation selectors smuggle (see ``views.Stage``)."""
+    """Shows the ASCII text that tag characters and variation selectors smuggle (see ``lenses.Stage``)."""
 
-    __slots__ = ()
+    __slots__ = ("_open",)
     waiting = False
+
+    def __init__(self) -> None:
+        self._open = False  # a run of them is under way
 
     def show(self, text: str, *, closed: bool) -> tuple[str, Segment | None]:
         """What the invisible characters in the next piece say; nothing waits for more."""
-        if text.isascii():
-            return "", Segment((len(text),), (0,), units=True)
+        if not self._open and text.isascii():
+            return "", gone(len(text))
         parts = _TAGGED.split(text)
         sources: list[int] = []
         showns: list[int] = []
@@ -210,8 +219,10 @@ class Tags:
                 sources += [1] * len(part)
                 showns += [1] * len(part)
                 parts[index] = part.translate(_TAGS)
+                self._open = True
             elif part:
-                sources.append(len(part))
-                showns.append(1)
-                parts[index] = BARRIER
+                parts[index] = BARRIER if self._open else ""
+                sources += (1, len(part) - 1)
+                showns += (len(parts[index]), 0)
+                self._open = False
         return "".join(parts), Segment(sources, showns, units=True)

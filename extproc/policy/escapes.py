@@ -48,7 +48,7 @@ _LONG: Final = 200
 
 
 class Unescape:
-    """The view (see ``views.Stage``)."""
+    """The view (see ``lenses.Stage``)."""
 
     __slots__ = ("_held",)
 

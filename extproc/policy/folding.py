@@ -91,7 +91,7 @@ def _controls(text: str) -> bool:
 
 
 class Fold:
-    """The view (see ``views.Stage``)."""
+    """The view (see ``lenses.Stage``)."""
 
     __slots__ = ()
     waiting = False

@@ -14,8 +14,9 @@ from typing import Final
 
 import ahocorasick
 
+from extproc.policy.api import Strictness
 from extproc.policy.disguise import IN_WORD_MIN, Entry, expression, key, read, units
-from extproc.policy.rules import Presence, Sample
+from extproc.policy.rules import Presence, Rule, Sample
 from extproc.policy.spelling import BARRIER, CLASSES, GAP_MAX, RUN_MAX, SOFT
 from extproc.policy.words import PLACES, WordRule, joins
 
@@ -134,29 +135,30 @@ class HardenedWords:
 
     Args:
         label: what a match is called.
-        words: entries; blanks at their ends and runs of blanks do not count.
+        words: entries that can be disguised (``hardened_rules`` sorts out the others).
         replacement: what stands in for a match.
+
+    Raises:
+        ValueError: an entry cannot be disguised.
     """
 
-    __slots__ = ("_by_key", "_places", "label", "plain", "replacement", "width", "words")
+    __slots__ = ("_by_key", "_places", "label", "replacement", "width", "words")
 
     def __init__(self, label: str, words: Iterable[str], replacement: str) -> None:
         self.label = label
         self.replacement = replacement
         self.words = tuple(words)
         self._by_key: dict[str, list[Entry]] = {}
-        literal: list[str] = []
         # look-alikes of large and small letters may differ
         forms = {form for word in self.words for form in (word, word.casefold(), word.upper(), word.title())}
         for word in forms:
             entry = read(word)
             if entry is None:
-                literal.append(word)
-            elif entry not in self._by_key.setdefault(key(list(entry.units)), []):
+                raise ValueError(f"{word!r} has no disguise: see hardened_rules")
+            if entry not in self._by_key.setdefault(key(list(entry.units)), []):
                 self._by_key[key(list(entry.units))].append(entry)
-        self.plain = WordRule(label, literal, replacement)
         self._places: _Places | None = None
-        self.width = max(max(map(len, self._by_key), default=0) * _UNIT_WIDTH, self.plain.width)
+        self.width = max(map(len, self._by_key), default=0) * _UNIT_WIDTH
 
     @property
     def entries(self) -> list[Entry]:
@@ -165,15 +167,6 @@ class HardenedWords:
 
     def find(self, sample: Sample, start: int, limit: int) -> tuple[int, int] | None:
         """See ``Rule.find``."""
-        found = self._find(sample, start, limit)
-        literal = self.plain.find(sample, start, limit) if self.plain.entries else None
-        if found and literal:
-            return min(found, literal, key=lambda span: (span[0], -span[1]))
-        return found or literal
-
-    def _find(self, sample: Sample, start: int, limit: int) -> tuple[int, int] | None:
-        if not self._by_key:
-            return None
         if self._places is None:  # needed only where something is found at all
             self._places = _Places(self.entries)
         while start < limit:
@@ -208,16 +201,31 @@ class HardenedWords:
         """See ``Rule.pending``."""
         if self._places is None:
             self._places = _Places(self.entries)
-        least = self._places.pending(sample, start, len(sample.text))
-        return min(least, self.plain.pending(sample, start)) if self.plain.entries else least
+        return self._places.pending(sample, start, len(sample.text))
+
+
+def hardened_rules(label: str, words: Iterable[str], replacement: str) -> list[Rule]:
+    """The rules for a list under ``match: hardened``: words as they may be disguised, and other entries as they are.
+
+    Blanks at the ends of an entry and runs of blanks do not count. An entry that begins or ends in a sign ("c++") or has no
+    letter must not look through ``spelling.Clip``, which would take some of its signs away.
+    """
+    listed = [word for word in words if word.strip()]
+    literal = [word for word in listed if read(word) is None]
+    rules: list[Rule] = []
+    if len(literal) < len(listed):
+        rules.append(HardenedWords(label, (word for word in listed if read(word) is not None), replacement))
+    if literal:
+        rules.append(WordRule(label, literal, replacement, Strictness.FOLDED))
+    return rules
 
 
 def _ends(text: str, letters: str, end: int) -> Iterable[int]:
-    """Where a unit may end: signs at its end may stand for letters, or for themselves."""
-    yield end
+    """Where a unit may end: signs at its end may stand for themselves, or for letters."""
     kept = len(letters.rstrip("@$!"))
     if 0 < kept < len(letters) and text[end - 1] in "@$!":
         yield end - (len(letters) - kept)
+    yield end
 
 
 class HardenedBundle:
@@ -226,21 +234,17 @@ class HardenedBundle:
     ``rules`` are the lists, each with a number of the caller's.
     """
 
-    __slots__ = ("_numbers", "_places", "_plain")
+    __slots__ = ("_numbers", "_places")
 
     def __init__(self, rules: Sequence[tuple[int, HardenedWords]]) -> None:
         self._numbers = tuple(number for number, _ in rules)
         self._places = _Places(entry for _, rule in rules for entry in rule.entries)
-        self._plain = [rule.plain for _, rule in rules if rule.plain.entries]
 
     def found(self, sample: Sample, start: int, limit: int) -> tuple[int, ...]:
         """Numbers of the lists that may have a match which begins in ``start <= s < limit``: all, or none."""
         place = self._places.first(sample, start)
-        if (place and place[0] < limit) or any(rule.find(sample, start, limit) for rule in self._plain):
-            return self._numbers
-        return ()
+        return self._numbers if place and place[0] < limit else ()
 
     def pending(self, sample: Sample, start: int, bound: int) -> int:
         """The least place at or after ``start`` where an entry of one of them may be under way, at most ``bound``."""
-        least = self._places.pending(sample, start, bound)
-        return min([least, *(rule.pending(sample, start) for rule in self._plain)])
+        return self._places.pending(sample, start, bound)

@@ -9,7 +9,7 @@ anything to see through passes a lens unchanged, at the price of a glance.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from extproc.policy.api import Policy, Strictness
@@ -18,7 +18,7 @@ from extproc.policy.escapes import Unescape
 from extproc.policy.folding import Fold, plain
 from extproc.policy.hardened import HardenedWords
 from extproc.policy.rules import Rule
-from extproc.policy.scanner import Match, Reader, Scanner, Seeker
+from extproc.policy.scanner import Match, Reader, Scanner, Seeker, in_order
 from extproc.policy.segments import Map, Segment
 from extproc.policy.spelling import Clip, Spelled
 
@@ -59,7 +59,7 @@ class Lens:
 class _Reading:
     """A lens at work on one text."""
 
-    __slots__ = ("_children", "_lens", "_maps", "_quiet", "_seeker", "_stages")
+    __slots__ = ("_children", "_idle", "_lens", "_limit", "_maps", "_quiet", "_seeker", "_shift", "_stages")
 
     def __init__(self, lens: Lens) -> None:
         self._lens = lens
@@ -68,40 +68,66 @@ class _Reading:
         self._quiet = lens.quiet
         self._seeker = Seeker(lens.scanner) if lens.scanner else None
         self._children = [_Reading(each) for each in lens.lenses]
+        self._limit = 0
+        self._shift: int | None = 0  # of all maps together; None: it depends on the place
+        self._idle = 0  # characters shown as they stand that no map has been told of
 
     def read(self, text: str, *, closed: bool) -> tuple[list[Match], int]:
         """Matches and what is decided, both in the places of what this lens looks at."""
-        shown = self._show(text, closed=closed)
+        if not text and not closed:
+            return [], self._limit
+        shown = self._show(text, closed=closed) if self._stages else text
         matches: list[Match] = []
         limit = -1
         if self._seeker:
             found, limit = self._seeker.read(shown, closed=closed)
-            orders = self._lens.orders
-            matches += [Match(match.start, match.end, orders[match.order]) for match in found]
+            if found:
+                orders = self._lens.orders
+                matches = [match._replace(order=orders[match.order]) for match in found]
         for child in self._children:
             found, reached = child.read(shown, closed=closed)
-            matches += found
+            if found:
+                matches = matches + found
             limit = reached if limit < 0 else min(limit, reached)
-        for map_ in reversed(self._maps):
-            if matches:
-                matches = [Match(map_.start(match.start), map_.end(match.end), match.order) for match in matches]
-            reached = map_.start(limit)
-            map_.forget(limit)
-            limit = reached
+        if self._shift is None:
+            matches, limit = self._back(matches, limit)
+        elif self._shift:
+            shift = self._shift
+            matches = [match._replace(start=match.start + shift, end=match.end + shift) for match in matches]
+            limit += shift
+        self._limit = limit
         return matches, limit
 
     def _show(self, text: str, *, closed: bool) -> str:
-        if self._quiet and self._calm(text):
-            for map_ in self._maps:
-                map_.same(len(text))
+        if self._quiet and self._shift is not None and self._calm(text):
+            self._idle += len(text)
             return text
-        for stage, map_ in zip(self._stages, self._maps, strict=True):
-            text, segment = stage.show(text, closed=closed)
+        shown, segment = self._stages[0].show(text, closed=closed)
+        if self._shift is not None and not closed:
+            if segment is None and len(self._stages) == 1:
+                self._idle += len(shown)
+                return shown
+            if segment and not segment.shown and not self._idle and self._maps[0].settled:
+                self._maps[0].add(segment)
+                self._shift += segment.source
+                return shown
+        return self._note(shown, segment, closed=closed)
+
+    def _note(self, shown: str, segment: Segment | None, *, closed: bool) -> str:
+        """Send through the other stages what the first one showed, and tell all maps."""
+        if self._idle:
+            for map_ in self._maps:
+                map_.same(self._idle)
+            self._idle = 0
+        self._shift = None
+        for number, map_ in enumerate(self._maps):
+            if number:
+                shown, segment = self._stages[number].show(shown, closed=closed)
             if segment:
                 map_.add(segment)
             else:
-                map_.same(len(text))
-        return text
+                map_.same(len(shown))
+        return shown
 
     def _calm(self, text: str) -> bool:
         return (
@@ -109,6 +135,23 @@ class _Reading:
             and not any(char in text for char in self._quiet)
             and not any(stage.waiting for stage in self._stages)
         )
+
+    def _back(self, matches: list[Match], limit: int) -> tuple[list[Match], int]:
+        """From the places shown to those looked at."""
+        for map_ in reversed(self._maps):
+            if matches:
+                spans = [match._replace(start=map_.start(match.start), end=map_.end(match.end)) for match in matches]
+                matches = [span for span in spans if span.start < span.end]  # behind a barrier there may be nothing
+            reached = map_.start(limit)
+            map_.forget(limit)
+            limit = reached
+        shift = 0
+        for map_ in self._maps:
+            if map_.shift is None:
+                return matches, limit
+            shift += map_.shift
+        self._shift = shift
+        return matches, limit
 
 
 class LensReader:
@@ -125,7 +168,7 @@ class LensReader:
         found, limit = self._reading.read(text, closed=closed)
         if not found and not self._waiting:
             return found, limit
-        ready = sorted([*self._waiting, *found], key=lambda match: (match.start, -match.end, match.order))
+        ready = in_order([*self._waiting, *found])
         count = len(ready) if closed else sum(match.start < limit for match in ready)
         self._waiting = ready[count:]
         return ready[:count], limit
@@ -142,6 +185,16 @@ class Lenses:
     def __init__(self, entries: Iterable[tuple[Policy, Rule]]) -> None:
         self.entries = tuple(entries)
         self._lens = _build(self.entries)
+
+    @classmethod
+    def joined(cls, first: Lenses, second: Lenses) -> Lenses:
+        """Both as one, without compiling anything again. The first's rules take precedence."""
+        if not first or not second:
+            return first or second
+        found = cls(())
+        found.entries = (*first.entries, *second.entries)
+        found._lens = Lens(lenses=(first._lens, _shifted(second._lens, len(first.entries))))
+        return found
 
     def __bool__(self) -> bool:
         return bool(self.entries)
@@ -196,6 +249,12 @@ def _build(entries: Sequence[tuple[Policy, Rule]]) -> Lens:
     exact = looking(of(Strictness.EXACT))
     lenses = _needed(folded, hardened, *((tagged,) if hard or words else ()))
     return Lens((), *exact, lenses=lenses)
+
+
+def _shifted(lens: Lens, by: int) -> Lens:
+    """The same lens for rules whose orders are higher by so much."""
+    orders = tuple(order + by for order in lens.orders)
+    return replace(lens, orders=orders, lenses=tuple(_shifted(each, by) for each in lens.lenses))
 
 
 def _needed(*lenses: Lens) -> tuple[Lens, ...]:

@@ -56,7 +56,9 @@ def _table(fields: dict[str, FieldInfo]) -> str:
 
 
 def _row(name: str, info: FieldInfo) -> str:
-    return f"| `{name}` | {_type(info.annotation)} | {_default(info)} | {_escaped(info.description or '')} |"
+    return (
+        f"| `{info.alias or name}` | {_type(info.annotation)} | {_default(info)} | {_escaped(info.description or '')} |"
+    )
 
 
 def _nested(fields: dict[str, FieldInfo]) -> list[str]:

@@ -9,17 +9,21 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Callable, Sequence
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import re2
 
-from extproc.policy.pattern import Bounded, PatternError, union
+from extproc.policy.pattern import MAX_WIDTH, Bounded, PatternError, union
+
+if TYPE_CHECKING:
+    from extproc.policy.gate import Gate
 
 Accept = Callable[[str], int | tuple[int, int]]
 """A validator: how many leading characters of a candidate really are a match. 0: no match begins here; -n: none begins
 in its first n characters either. A pair (from, to) with ``0 <= from < to``: only this part of the candidate is the match."""
 
 _MAX_MEM: Final = 64 << 20
+_ANCHORED: Final = re2._re2.RE2.Anchor.ANCHOR_START
 _UNANCHORED: Final = re2._re2.RE2.Anchor.UNANCHORED
 
 
@@ -170,10 +174,14 @@ class Rule(Protocol):
 class RegexRule:
     """A regular expression of bounded width, optionally confirmed by a validator.
 
-    ``behind`` is how many characters before a match may be looked at: one, for word boundaries.
+    ``behind`` is how many characters before a match may be looked at: one, for word boundaries. ``open_ended`` says that
+    a match goes on behind its pattern (see ``extend``); ``gate`` that the rule is only run where its gate names it.
     """
 
     __slots__ = ("_accept", "_match", "_prefix", "behind", "label", "pattern", "replacement", "width")
+
+    open_ended: bool = False
+    gate: tuple[Gate, int] | None = None
 
     def __init__(self, label: str, pattern: Bounded, replacement: str, accept: Accept | None = None) -> None:
         self.label = label
@@ -212,14 +220,22 @@ class RegexRule:
 
     def pending(self, sample: Sample, start: int) -> int:
         """See ``Rule.pending``."""
-        return _pending(self._prefix, sample, start)
+        return pending(self._prefix, sample, start)
+
+    def extend(self, sample: Sample, end: int) -> int:
+        """How far a match that ends at ``end`` goes on, whatever its length.
+
+        Each character is decided by itself and the ``behind`` characters before it, so that nothing is held back for it.
+        """
+        return end
 
     def _refused(self, _sample: Sample, _first: int, _last: int, _limit: int) -> int:
         """Where to look on after the candidate from ``first`` to ``last``, if what stands before it forbids it; else 0."""
         return 0
 
 
-def _pending(prefix: Callable[..., list[tuple[int, int]]], sample: Sample, start: int) -> int:
+def pending(prefix: Callable[..., list[tuple[int, int]]], sample: Sample, start: int) -> int:
+    """Where what a prefix expression matches at the end of the sample begins, not before ``start``; else its length."""
     begin = prefix(_UNANCHORED, sample.utf8, sample.byte_at(start), len(sample.utf8))[0][0]
     return len(sample.text) if begin < 0 else sample.char_at(begin)
 
@@ -255,6 +271,12 @@ class Presence:
         """The first match at or after ``start``; (-1, -1) if there is none."""
         found: tuple[int, int] = self._any(_UNANCHORED, raw, start, len(raw))[0]
         return found
+
+    def begins(self, text: str, start: int) -> int:
+        """Where the match that begins at ``start`` ends; ``start`` if none does. It looks no further than 4096 characters."""
+        raw = flat(text[start : start + MAX_WIDTH])
+        found: int = self._any(_ANCHORED, raw, 0, len(raw))[0][1]
+        return start + max(found, 0)
 
 
 def flat(text: str) -> bytes:
@@ -295,4 +317,4 @@ class RegexBundle:
 
     def pending(self, sample: Sample, start: int) -> int:
         """The least place at or after ``start`` where one of them may be under way."""
-        return _pending(self._prefix, sample, start)
+        return pending(self._prefix, sample, start)

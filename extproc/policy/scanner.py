@@ -9,20 +9,27 @@ the rule listed first).
 from __future__ import annotations
 
 import sys
+from collections import defaultdict
 from typing import NamedTuple, Protocol
 
 from extproc.policy.api import Action, OnError, Policy
+from extproc.policy.gate import Gate
 from extproc.policy.hardened import HardenedBundle, HardenedWords
 from extproc.policy.rules import RegexBundle, RegexRule, Rule, Sample
 from extproc.policy.words import WordBundle, WordRule
 
 
 class Match(NamedTuple):
-    """Characters ``start`` to ``end`` of a text, found by the rule with this ``order`` in the scanner."""
+    """Characters ``start`` to ``end`` of a text, found by the rule with this ``order`` in the scanner.
+
+    ``more``: how an open-ended match goes on that an earlier part of the text began; it follows that, and is not a
+    match of its own.
+    """
 
     start: int
     end: int
     order: int
+    more: bool = False
 
 
 class Op(NamedTuple):
@@ -38,7 +45,7 @@ class Scanner:
     ``behind`` is how many characters before a match its rule may look at.
     """
 
-    __slots__ = ("_hardened", "_others", "_regexes", "_words", "behind", "entries")
+    __slots__ = ("_gates", "_hardened", "_others", "_regexes", "_words", "behind", "entries")
 
     def __init__(self, entries: tuple[tuple[Policy, Rule], ...]) -> None:
         self.entries = entries
@@ -47,6 +54,8 @@ class Scanner:
         self.behind = max((rule.behind for _, rule in regexes), default=1)
         hardened = [(index, rule) for index, (_, rule) in enumerate(entries) if isinstance(rule, HardenedWords)]
         bundled = {index for index, _ in (*regexes, *words, *hardened)}
+        self._gates = _by_gate(regexes)
+        regexes = [(index, rule) for index, rule in regexes if rule.gate is None]
         self._regexes = RegexBundle(regexes) if regexes else None
         self._words = WordBundle(words) if words else None
         self._hardened = HardenedBundle(hardened) if hardened else None
@@ -70,9 +79,16 @@ class Scanner:
             least = self._words.pending(sample, start, least)
         if self._hardened:
             least = self._hardened.pending(sample, start, least)
-        for index in self._others:
+        for gate, _ in self._gates:
+            least = min(least, gate.pending(sample, start))
+        for index in (*self._others, *self._gated(sample, start)):
             least = min(least, self.entries[index][1].pending(sample, start))
         return least
+
+    def _gated(self, sample: Sample, start: int) -> list[int]:
+        return [
+            index for gate, indices in self._gates for number in gate.found(sample, start) for index in indices[number]
+        ]
 
     def matches(self, sample: Sample, start: int, limit: int, ahead: dict[int, int]) -> list[Match]:
         """All matches whose candidates begin in ``start <= s < limit``, in order of their own beginnings.
@@ -83,8 +99,8 @@ class Scanner:
         """
         if start >= limit:
             return []
-        found: list[Match] = []
-        active = list(self._others)
+        found = self._resumed(sample, ahead)
+        active = [*self._others, *self._gated(sample, start)]
         if self._regexes:
             active += self._regexes.found(sample, start)
         if self._words:
@@ -92,10 +108,31 @@ class Scanner:
         if self._hardened:
             active += self._hardened.found(sample, start, limit)
         for index in active:
-            ahead[index] = self._run(index, sample, max(start, ahead.get(index, 0)), limit, found)
+            ahead[index] = self._run(index, sample, max(start, ahead.get(index, 0)), limit, found, ahead)
         return in_order(found)
 
-    def _run(self, order: int, sample: Sample, cursor: int, limit: int, found: list[Match]) -> int:
+    def _resumed(self, sample: Sample, ahead: dict[int, int]) -> list[Match]:
+        """How matches go on that reached the end of an earlier sample, which ``ahead`` has under ``~order``."""
+        found: list[Match] = []
+        for key in [key for key in ahead if key < 0]:
+            place = ahead.pop(key)
+            end = self._extend(~key, sample, place, ahead)
+            ahead[~key] = max(end, ahead.get(~key, 0))
+            if end > place:
+                found.append(Match(place, end, ~key, more=True))
+        return found
+
+    def _extend(self, order: int, sample: Sample, end: int, ahead: dict[int, int]) -> int:
+        rule = self.entries[order][1]
+        if isinstance(rule, RegexRule) and rule.open_ended:
+            end = rule.extend(sample, end)
+            if end == len(sample.text) and not sample.closed:
+                ahead[~order] = end
+        return end
+
+    def _run(
+        self, order: int, sample: Sample, cursor: int, limit: int, found: list[Match], ahead: dict[int, int]
+    ) -> int:
         policy, rule = self.entries[order]
         while cursor < limit:
             try:
@@ -106,9 +143,10 @@ class Scanner:
                 raise PolicyFailedError(policy) from None
             if span is None:
                 return limit
-            if span[0] < span[1]:
-                found.append(Match(span[0], span[1], order))
             cursor = span[1]
+            if span[0] < span[1]:
+                cursor = self._extend(order, sample, cursor, ahead)
+                found.append(Match(span[0], cursor, order))
         return cursor
 
     def scan(self, text: str) -> list[Match]:
@@ -173,7 +211,7 @@ class Seeker:
         found = self._scanner.matches(sample, self._decided, limit, self._ahead)
         base = self._base
         if base and found:
-            found = [Match(match.start + base, match.end + base, match.order) for match in found]
+            found = [match._replace(start=match.start + base, end=match.end + base) for match in found]
         self._decided = limit
         if limit > self._scanner.behind:
             self._trim(limit - self._scanner.behind)
@@ -195,9 +233,21 @@ class Seeker:
             self._ahead = {order: place - cut for order, place in self._ahead.items() if place > cut}
 
 
+def _by_gate(regexes: list[tuple[int, RegexRule]]) -> list[tuple[Gate, dict[int, list[int]]]]:
+    """The gates of these rules, each with the rules it names by their numbers there."""
+    gates: dict[Gate, dict[int, list[int]]] = {}
+    for index, rule in regexes:
+        if rule.gate is not None:
+            gates.setdefault(rule.gate[0], defaultdict(list))[rule.gate[1]].append(index)
+    return list(gates.items())
+
+
 def in_order(matches: list[Match]) -> list[Match]:
-    """Matches leftmost first; of those that begin together the longest, then the rule listed first."""
-    return sorted(matches, key=lambda match: (match.start, -match.end, match.order))
+    """Matches leftmost first; of those that begin together the longest, then the rule listed first.
+
+    What goes on with a match stands before what begins there: that is within the same match.
+    """
+    return sorted(matches, key=lambda match: (match.start - match.more, -match.end, match.order))
 
 
 class PolicyFailedError(Exception):
@@ -208,19 +258,22 @@ class PolicyFailedError(Exception):
         self.policy = policy
 
 
-def edits(scanner: Entries, matches: list[Match], length: int) -> list[Op]:
-    """The operations that redact a whole text of ``length`` characters."""
-    ops: list[Op] = []
-    cursor = lay(scanner, matches, 0, ops)
-    if cursor < length:
-        ops.append(Op(length - cursor))
-    return ops
+def clusters(matches: list[Match]) -> list[tuple[int, int, Match]]:
+    """Sorted matches of a whole text as what is replaced at once: (start, end, the match whose replacement it gets)."""
+    found: list[tuple[int, int, Match]] = []
+    for match in matches:
+        if found and match.start < found[-1][1]:
+            start, end, first = found[-1]
+            found[-1] = start, max(end, match.end), first
+        else:
+            found.append((match.start, match.end, match))
+    return found
 
 
 def lay(scanner: Entries, matches: list[Match], cursor: int, ops: list[Op]) -> int:
     """Turn sorted matches into operations from ``cursor`` on; returns where the last cluster ends."""
     for match in matches:
-        if match.start >= cursor:
+        if match.start >= cursor and not match.more:
             if match.start > cursor:
                 ops.append(Op(match.start - cursor))
             ops.append(Op(match.end - match.start, scanner.rule(match).replacement))

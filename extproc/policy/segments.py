@@ -43,16 +43,35 @@ class Segment:
         return start, end
 
 
+def gone(length: int) -> Segment:
+    """A stretch of which nothing is shown."""
+    segment = Segment.__new__(Segment)
+    segment.source, segment.shown = length, 0
+    segment.sources, segment.showns = [length], [0]
+    return segment
+
+
 class Map:
     """All segments of one view that may still matter. Offsets count from the beginning of the text."""
 
-    __slots__ = ("_segments", "_starts", "shown", "source")
+    __slots__ = ("_forgotten", "_segments", "_starts", "shown", "source")
 
     def __init__(self) -> None:
+        self._forgotten = 0
         self.shown = 0
         self.source = 0
         self._starts: list[int] = []  # shown offsets
         self._segments: list[tuple[int, Segment | None]] = []  # source offset; None: text as it stands
+
+    @property
+    def shift(self) -> int | None:
+        """How far places in the source are behind those shown; None: that depends on the place."""
+        return None if self._segments else self.source - self.shown
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing shown so far will be asked for any more."""
+        return self._forgotten == self.shown
 
     def same(self, length: int) -> None:
         """The next ``length`` characters are shown as they stand."""
@@ -64,6 +83,9 @@ class Map:
 
     def add(self, segment: Segment) -> None:
         """The next stretch is shown otherwise."""
+        if not segment.shown and self._forgotten == self.shown:
+            self.source += segment.source
+            return
         if not self._segments and self.shown:
             self._starts.append(0)
             self._segments.append((self.source - self.shown, None))
@@ -94,6 +116,7 @@ class Map:
 
     def forget(self, at: int) -> None:
         """No shown character before ``at`` will be asked for any more."""
+        self._forgotten = at
         if at >= self.shown:  # from here on the text is shown as it stands, until the next segment
             self._starts.clear()
             self._segments.clear()

@@ -10,8 +10,8 @@ import re
 from itertools import repeat
 from typing import Final
 
-from extproc.policy.rules import Presence, flat
-from extproc.policy.segments import Segment
+from extproc.policy.rules import Presence, escape, flat
+from extproc.policy.segments import Segment, gone
 
 CLASSES: Final = ("il1!", "o0", "e3", "a4@", "s5$", "t7", "b8", "g96", "z2")
 """Characters that stand for one another, the letter that names them first."""
@@ -122,8 +122,7 @@ _SEARCH: Final = 3 * (GAP_MAX + 1) + 1
 _THREE: Final = Presence(
     r"(?:^|[^0-9A-Za-z@$!])(?:[0-9A-Za-z@$!?][\x00- \"#%-/:-?\[-`{-\x7f]{1,3}){2}[0-9A-Za-z@$!?](?:$|[^0-9A-Za-z@$!])"
 )
-_WORTH_ASKING: Final = 40
-_MANY: Final = {gap: re.compile(rf"(?:{re.escape(gap)}{_ALONE})+") for gap in " .-_*\n\t,/|~+'"}
+_MANY: Final = {gap: Presence(f"(?:{escape(gap)}[0-9A-Za-z@$!])+") for gap in " .-_*\n\t,/|~+'"}
 """Runs whose gaps are all this one character."""
 
 
@@ -154,27 +153,30 @@ class Spelled:
         length = len(text)
         if closed:
             text += "\n"  # nothing follows: as good as a blank
+        raw = flat(text)
         self._shown, self._lengths, self._sources = [], [], []
         at = 1
         while at < length:
-            found = self._run(text, at, closed=closed) if self._norm else self._seek(text, at, length, closed=closed)
+            found = (
+                self._run(text, at, closed=closed) if self._norm else self._seek(text, raw, at, length, closed=closed)
+            )
             if found < 0:
                 break
             at = found
         if closed and self._norm:
             self._end()
         self._held = text[at - 1 : length]
+        if len(self._shown) == 1 and not self._shown[0]:
+            return "", gone(self._sources[0])
         return "".join(self._shown), Segment(self._sources, self._lengths, units=True)
 
-    def _seek(self, text: str, at: int, length: int, *, closed: bool) -> int:
+    def _seek(self, text: str, raw: bytes, at: int, length: int, *, closed: bool) -> int:
         """Pass over what is not spelled out; returns where the next run has its second gap or -1: wait for more."""
-        start = None
-        if len(text) - at < _WORTH_ASKING or _THREE.within(text[at - 1 :]):
-            start = _START.search(text, at)
+        begin, _ = _THREE.span(raw, at - 1)
+        start = None if begin < 0 else _START.search(text, max(at, begin))
         if start:
             first = start.end()
-            gap = _NEXT.match(text, first)
-            self._norm = gap[1] if gap else "\n"
+            self._norm = self._first_gap(text, first)
             letter = text[first - 1]
             self._pass(first - 1 - at)
             self._show(letter + SOFT if letter in "aiAI" and not self._norm.strip() else letter, 1)
@@ -184,16 +186,27 @@ class Spelled:
         self._pass(end - at)
         return end if end > at else -1
 
+    @staticmethod
+    def _first_gap(text: str, at: int) -> str:
+        """What stands between the letters of a run whose first letter ends at ``at``."""
+        first = _NEXT.match(text, at)
+        second = _NEXT.match(text, first.end()) if first else None
+        if not first or not second:
+            return "\n"
+        # in "I p.a.s.s" the first letter is a word of its own
+        return second[1] if not first[1].strip() and not any(map(str.isspace, second[1])) else first[1]
+
     def _run(self, text: str, at: int, *, closed: bool) -> int:
         """Show the next letters of a run, or end it; -1: wait for more."""
         many = _MANY.get(self._norm)
-        stretch = many.match(text, at) if many else None
-        if stretch:
-            letters = text[at + 1 : stretch.end() : 2]
+        # but for the last letter, of which it is not known here whether it stands alone
+        end = many.begins(text, at) - 2 if many else 0
+        if end > at:
+            letters = text[at + 1 : end : 2]
             self._shown.append(letters)
             self._lengths += (0, 1) * len(letters)  # the gap, the letter
             self._sources += repeat(1, 2 * len(letters))
-            return stretch.end()
+            return end
         following = _NEXT.match(text, at)
         if following:
             gap, letter = following.groups()

@@ -15,7 +15,7 @@ from extproc.policy.api import Action, Mode, Phase, Policy, Scope
 from extproc.policy.rules import Rule
 from extproc.policy.words import WordRule
 
-_MOST: Final = 10_000
+_MOST: Final = 1_000
 """Different texts of one request. Those beyond stay redacted: the placeholders are told apart, but not restored."""
 NAME: Final = "restore"
 

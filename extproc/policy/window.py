@@ -62,7 +62,8 @@ class Window:
         if matches:
             stop = blocking(self._sight, matches)
             for match in matches if stop < 0 else matches[: stop + 1]:
-                self._tally.add(self._sight.policy(match), self._sight.rule(match).label)
+                if not match.more:
+                    self._tally.add(self._sight.policy(match), self._sight.rule(match).label)
             done = lay(self._sight, matches if stop < 0 else matches[:stop], done, ops)
             if stop >= 0:
                 limit = matches[stop].start

@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 
 from extproc.policy.api import Action, Mode, Phase, Policy, Scope, Tally
 from extproc.policy.pii.catalogue import TYPES, expand
-from extproc.policy.scanner import Scanner, apply, edits
+from extproc.policy.scanner import Scanner, apply
 from extproc.policy.window import Window
 from tests.personal import planted
 from tests.property import oracle
+from tests.support import edits
 
 PLANTED = planted()
 _FILLERS = (

@@ -31,19 +31,19 @@ def test_one_provider_serves_every_name_and_its_own_prefix(tmp_path):
 
 
 def test_without_policies_the_recommended_ones_apply(tmp_path):
-    assert compiled(PROVIDER, tmp_path).armed == "pii,injection;audit"
+    assert compiled(PROVIDER, tmp_path).armed == "pii,secrets,injection;audit"
 
 
 def test_own_policies_take_their_place_and_attach_adds_sets(tmp_path):
     own = PROVIDER + "policies: {mine: {kind: wordlist, words: [x1]}}\n"
     assert compiled(own, tmp_path).armed == "mine"
-    assert compiled(own + "attach: [{use: [recommended, mine]}]", tmp_path).armed == "pii,injection;audit,mine"
+    assert compiled(own + "attach: [{use: [recommended, mine]}]", tmp_path).armed == "pii,secrets,injection;audit,mine"
     assert compiled(own + "sets: {s: [mine, pii]}\nattach: [{use: s}]", tmp_path).armed == "mine,pii"
 
 
 def test_a_policy_of_the_same_name_replaces_the_shipped_one(tmp_path):
     text = PROVIDER + "policies: {pii: {kind: pii, find: [email], mode: audit}}\nattach: [{use: recommended}]"
-    assert compiled(text, tmp_path).armed == "pii;audit,injection;audit"
+    assert compiled(text, tmp_path).armed == "pii;audit,secrets,injection;audit"
 
 
 @pytest.mark.parametrize(

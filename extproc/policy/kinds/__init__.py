@@ -18,18 +18,19 @@ from extproc.policy.kinds.python import Python
 from extproc.policy.kinds.reflection import Reflection
 from extproc.policy.kinds.regex import Regex
 from extproc.policy.kinds.rewrite import Rewrite
+from extproc.policy.kinds.secrets import Secrets
 from extproc.policy.kinds.tools import Tools
 from extproc.policy.kinds.vision import Vision
 from extproc.policy.kinds.wordlist import Wordlist
 
 KINDS = (
-    Wordlist, Regex, Pii, Moderation, Python,
+    Wordlist, Regex, Pii, Secrets, Moderation, Python,
     Autoreply, Caps, Identity, Language, Models, Operations, Reflection, Rewrite, Tools, Vision,
 )  # fmt: skip
 """Every kind's configuration model, told apart by its ``kind``: those of texts, then those of whole requests."""
 
 AnyPolicy = (
-    Wordlist | Regex | Pii | Moderation | Python
+    Wordlist | Regex | Pii | Secrets | Moderation | Python
     | Autoreply | Caps | Identity | Language | Models | Operations | Reflection | Rewrite | Tools | Vision
 )  # fmt: skip
 

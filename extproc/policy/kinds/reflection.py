@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from textwrap import wrap
 from typing import Annotated, Final, Literal
 
 from pydantic import BeforeValidator, Field
 
 from extproc.framing.jsonedit import EditPath
-from extproc.policy.api import Action, Policy
+from extproc.policy.api import Action, Policy, Strictness
 from extproc.policy.fields import PROMPTS, plain
+from extproc.policy.hardened import hardened_rules
 from extproc.policy.kinds.base import Context, RequestPolicyBase, ScopeName, _listed, scopes
 from extproc.policy.prompts import sentences
 from extproc.policy.request import Request, Verdict
-from extproc.policy.words import WordRule
+from extproc.policy.rules import Rule
 
 _PIECE: Final = 40
 """Characters from which a sentence of a marked span is protected by itself."""
-_MOST: Final = 20_000
+_WHOLE: Final = 500
+"""Characters up to which a text is one entry; a longer one is protected in pieces."""
+_MOST: Final = 8_000
+_ENDS: Final = " \t.,;:!?…\"'"
+"""Whoever repeats a sentence may end it otherwise."""
 _PROMPT: Final = PROMPTS | {"system", "systeminstruction", "instructions"}
 
 
@@ -54,7 +60,7 @@ policies:
 
     def compile(self, name: str, context: Context) -> Policy:
         """Build the policy. Its action is that on the request; that on the answer goes with the verdict."""
-        return replace(super().compile(name, context), action=Action.BLOCK)
+        return replace(super().compile(name, context), action=Action.BLOCK, match=Strictness.HARDENED)
 
 
 class _Rule:
@@ -79,6 +85,8 @@ class _Rule:
         label = "protected" if len(kept) == len(marked) else "short"
         return Verdict(label, edits=edits, rules=self._rules(kept), action=self._config.action) if edits else None
 
-    def _rules(self, spans: list[str]) -> tuple[WordRule, ...]:
-        words = [*spans, *(each for span in spans for each in sentences(span) if len(each) >= _PIECE)]
-        return (WordRule("reflection", words, self._replacement),) if words else ()
+    def _rules(self, spans: list[str]) -> tuple[Rule, ...]:
+        words = [span for span in spans if len(span) <= _WHOLE]
+        for sentence in (each.strip(_ENDS) for span in spans for each in sentences(span)):
+            words += wrap(sentence, _WHOLE) if len(sentence) >= _PIECE else []
+        return tuple(hardened_rules("reflection", words, self._replacement))

@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from extproc.config.references import resolve
 from extproc.policy import packs
 from extproc.policy.api import Strictness
-from extproc.policy.hardened import HardenedWords
+from extproc.policy.hardened import hardened_rules
 from extproc.policy.kinds.base import Context, PolicyBase, _listed
 from extproc.policy.rules import Rule
 from extproc.policy.words import WordRule
@@ -39,17 +39,17 @@ policies:
         return self
 
     def rules(self, name: str, context: Context) -> list[Rule]:
-        """One rule a pack, labelled with its name, and one for the words, labelled with the policy's."""
-        found: list[Rule] = [self._rule(pack, packs.load(pack, context.packs).words, context) for pack in self.pack]
+        """The rules of each pack, labelled with its name, and of the words, labelled with the policy's."""
+        found: list[Rule] = []
+        for pack in self.pack:
+            found += self._rules(pack, packs.load(pack, context.packs).words, context)
         own: list[str] = []
         for word in self.words:
             own += resolve(word, {}, context.folder).splitlines() if word.startswith("file:") else [word]
-        if own:
-            found.append(self._rule(name, own, context))
-        return found
+        return found + self._rules(name, own, context) if own else found
 
-    def _rule(self, label: str, words: list[str], context: Context) -> Rule:
+    def _rules(self, label: str, words: list[str], context: Context) -> list[Rule]:
         replacement = self.replacement(label, context)
         if self.strictness is Strictness.HARDENED:
-            return HardenedWords(label, words, replacement)
-        return WordRule(label, words, replacement, self.strictness)
+            return hardened_rules(label, words, replacement)
+        return [WordRule(label, words, replacement, self.strictness)]

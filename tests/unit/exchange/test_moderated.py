@@ -13,11 +13,6 @@ from tests.unit.exchange.support import answer_headers, chat, chat_headers, head
 from tests.unit.exchange.test_gate import Service
 
 
-class Redacting(Service):
-    def replacement(self, label):
-        return f"<{label}>"
-
-
 def policy(service, phases=(Phase.REQUEST,), **more):
     fields = {"action": Action.BLOCK, "mode": Mode.ENFORCE, "scopes": frozenset(Scope), "rules": ()} | more
     return Policy(name="judge", phases=frozenset(phases), moderation=service, **fields)
@@ -219,13 +214,25 @@ def test_the_state_of_waiting_is_one_of_the_table():
 
 
 def test_what_a_service_marks_is_redacted_before_it_leaves():
-    one = exchange(policy(Redacting("before"), action=Action.REDACT))
+    one = exchange(policy(BEFORE, action=Action.REDACT))
     one.receive(chat_headers())
     assert one.receive(events.RequestBody(chat("call John Smith or Mary"), True)) == []
     (question,) = one.questions()
-    one.told(question, Found(("PERSON",), (((19, 23, "PERSON"), (5, 15, "PERSON"), (10, 15, "NAME")),)))
+    one.told(question, Found(("PERSON",), (((19, 23, "<PERSON>"), (5, 15, "<PERSON>"), (10, 15, "<NAME>")),)))
     (effect,) = one.tick()
     assert b'"call <PERSON> or <PERSON>"' in effect.body
+
+
+def test_what_several_services_mark_is_redacted_at_once():
+    one = exchange(policy(BEFORE, action=Action.REDACT), policy(BEFORE, action=Action.REDACT))
+    one.receive(chat_headers())
+    one.receive(events.RequestBody(chat("mail jane@x.io or call 555-1234 now"), True))
+    first, second = one.questions()
+    one.told(first, Found(("MAIL",), (((5, 14, "[a longer replacement]"),),)))
+    assert one.tick() == []
+    one.told(second, Found(("PHONE",), (((23, 31, "[phone]"), (10, 16, "[x]")),)))
+    (effect,) = one.tick()
+    assert b'"mail [a longer replacement]r call [phone] now"' in effect.body
 
 
 def test_an_exchange_that_is_over_hears_nothing():

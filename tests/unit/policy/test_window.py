@@ -6,9 +6,10 @@ from extproc.policy.api import Action, Mode, Phase, Policy, Scope, Tally
 from extproc.policy.pattern import parse
 from extproc.policy.pii.catalogue import TYPES
 from extproc.policy.rules import RegexRule
-from extproc.policy.scanner import Op, Scanner, apply, edits
+from extproc.policy.scanner import Op, Scanner, apply
 from extproc.policy.window import Window
 from extproc.policy.words import WordRule
+from tests.support import edits
 
 
 def scanner(*rules, action=Action.REDACT):
