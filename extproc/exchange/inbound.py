@@ -153,7 +153,7 @@ def redact(format_: Format, decided: Decided, news: Iterable[tuple[Question, Fou
     """Redact what services have found in a request: all of it at once, since each was asked about the same texts.
 
     Raises:
-        Refused: what is left of a tool's arguments is no JSON.
+        Refused: what is left of a tool's arguments is no JSON, or what is found is the name of a member.
     """
     spans = [each for each in format_.request_spans(decided.body) if each.text.strip()]
     marks: dict[Path, list[tuple[int, int, str]]] = {}
@@ -162,10 +162,12 @@ def redact(format_: Format, decided: Decided, news: Iterable[tuple[Question, Fou
         if policy.enforced and policy.action is Action.REDACT:
             asked = [each for each in spans if each.scope in policy.scopes]
             for span, found_here in zip(asked, found.spans, strict=False):
+                if span.fixed and found_here:
+                    raise Refused(400, "undecided", "The name of a member cannot be redacted.")
                 marks.setdefault(span.path, []).extend(found_here)
     values: dict[Path, bytes] = {}
     for span in spans:
-        if places := marks.get(span.path):
+        if not span.fixed and (places := marks.get(span.path)):
             text = _marked(span.text, places)
             if span.json and not _readable(text):
                 raise Refused(400, "undecided", "What is left of a tool's arguments would be no JSON.")

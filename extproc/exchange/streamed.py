@@ -267,14 +267,14 @@ class GuardedStream:
 
     def _decide_whole(self, part: Part) -> None:
         piece = part.piece
-        text = self._whole(piece.track, piece.scope, piece.text, json=piece.json)
+        text = self._whole(piece.track, piece.scope, piece.text, json=piece.json, fixed=piece.fixed)
         if text is not None:
             part.take(part.left, None if text == piece.text else text)
 
-    def _whole(self, key: Hashable, scope: Scope, text: str, *, json: bool = False) -> str | None:
+    def _whole(self, key: Hashable, scope: Scope, text: str, *, json: bool = False, fixed: bool = False) -> str | None:
         """Decide about a text by itself, then joined to those said before it; None where the stream is blocked."""
         decision = self._chain.inspect(Phase.RESPONSE, [(scope, text, json)], self._tally)
-        if decision.outcome is Outcome.BLOCK:
+        if decision.outcome is Outcome.BLOCK or (fixed and decision.texts):
             self._blocked = decision.policy
             return None
         text = decision.texts.get(0, text)
@@ -371,7 +371,7 @@ class GuardedStream:
         """Everything before the match leaves, also the decided beginning of the event it begins in; then the error."""
         self._release()
         for track, queue in self._tracks.values():
-            if track.blocked and queue and queue[0].at and self._next(queue[0].frame):
+            if track.blocked and queue and queue[0].at and self._next(queue[0].frame) and _named(queue[0].frame):
                 self._out.append(self._bytes(queue[0].frame))
                 self.telling = True
         self._refuse(Refused(policy.status, policy.name, blocked(policy, "stream"), "policy_violation"))
@@ -380,6 +380,11 @@ class GuardedStream:
         """Whether it is this event's turn to leave."""
         lanes = self._epochs[0].lanes.values()
         return not frame.final and any(lane[0] is frame for lane in lanes)
+
+
+def _named(frame: Frame) -> bool:
+    """Whether all names of members in an event are decided."""
+    return not any(part.left for part in frame.parts if part.piece.fixed)
 
 
 def _ended(raw: bytes) -> bool:

@@ -9,7 +9,7 @@ from extproc.errors import LimitExceeded
 from extproc.formats.base import Format
 from extproc.formats.walk import MAX_TEXTS
 from extproc.framing.jsontext import Path, dump, replace
-from extproc.policy.api import Decision, Phase, Tally
+from extproc.policy.api import Decision, Outcome, Phase, Tally
 from extproc.policy.chain import Chain
 from extproc.policy.vault import Vault
 
@@ -36,6 +36,8 @@ def inspect(
     if len(spans) > MAX_TEXTS:
         raise LimitExceeded(f"it has more than {MAX_TEXTS} texts")
     decision = chain.inspect(phase, [(span.scope, span.text, span.json) for span in spans], tally, vault)
+    if any(spans[index].fixed for index in (*decision.texts, *decision.cuts)):
+        return Decision(Outcome.BLOCK, decision.policy), raw
     values: dict[Path, bytes] = {spans[index].path: dump(text) for index, text in decision.texts.items()}
     if phase is Phase.RESPONSE:
         for echo in format_.echoes(value, set(values)):

@@ -15,12 +15,16 @@ from extproc.policy.api import Scope
 
 @dataclass(slots=True)
 class Span:
-    """A text inside a JSON document: where, whose words, and the text; ``json``: the text is itself JSON source."""
+    """A text inside a JSON document: where, whose words, and the text; ``json``: the text is itself JSON source.
+
+    ``fixed``: it is the name of the member at ``path``. It cannot be replaced: where it would be, everything is refused.
+    """
 
     path: Path
     scope: Scope
     text: str
     json: bool = False
+    fixed: bool = False
 
 
 @dataclass(slots=True)
@@ -28,7 +32,7 @@ class Piece:
     """A text inside a stream's event.
 
     ``track`` is equal for pieces that continue one another. ``joined`` marks texts that are complete in practice (names,
-    notes) but must also be harmless when joined. ``json``: the text is JSON source.
+    notes) but must also be harmless when joined. ``json``: the text is JSON source; ``fixed``: see ``Span``.
     """
 
     path: Path
@@ -37,6 +41,7 @@ class Piece:
     track: Hashable = None
     joined: bool = False
     json: bool = False
+    fixed: bool = False
 
 
 @dataclass(slots=True)

@@ -58,6 +58,7 @@ def _message(message: Any, path: Path, scope: Scope, found: list[Span]) -> None:
     if not isinstance(message, dict):
         _TEXTS.value(message, path, scope, found)
         return
+    _TEXTS.names(message, path, scope, found)
     for key, value in message.items():
         if value:
             _TEXTS.member(key, value, path, _scope(key, scope), found)
@@ -92,6 +93,7 @@ class OpenAIChat:
     def request_spans(self, body: dict[str, Any]) -> list[Span]:
         """Every text of a request."""
         found: list[Span] = []
+        _TEXTS.names(body, (), Scope.USER, found)
         for key, value in body.items():
             if key == "messages" and isinstance(value, list):
                 for index, message in enumerate(value):
@@ -120,6 +122,7 @@ class OpenAIChat:
         if not isinstance(body, dict):
             _TEXTS.value(body, (), Scope.ASSISTANT, found)
             return found
+        _TEXTS.names(body, (), Scope.ASSISTANT, found)
         for key, value in body.items():
             if key == "choices" and isinstance(value, list):
                 for index, choice in enumerate(value):
@@ -297,6 +300,7 @@ def _choice(choice: Any, path: Path, found: list[Span], but: str | None = None) 
     if not isinstance(choice, dict):
         _TEXTS.value(choice, path, Scope.ASSISTANT, found)
         return
+    _TEXTS.names(choice, path, Scope.ASSISTANT, found)
     for key, value in choice.items():
         if not value or key == but:
             continue
@@ -312,6 +316,7 @@ def _choice_pieces(choice: Any, path: Path, pieces: list[Piece]) -> None:
     delta = choice.get("delta") if isinstance(choice, dict) else None
     if isinstance(delta, dict):
         number = _number(choice, path[-1])
+        _names(delta, (*path, "delta"), Scope.ASSISTANT, pieces)
         for key, value in delta.items():
             if value:
                 _continued(value, (*path, "delta", key), key, (number, key), _scope(key, Scope.ASSISTANT), pieces)
@@ -324,7 +329,13 @@ _ALONE: Final = "alone"
 
 
 def _alone(span: Span) -> Piece:
-    return Piece(span.path, span.scope, span.text, (_ALONE, span.path), True, span.json)
+    return Piece(span.path, span.scope, span.text, (_ALONE, span.path, span.fixed), True, span.json, span.fixed)
+
+
+def _names(value: dict[str, Any], path: Path, scope: Scope, pieces: list[Piece]) -> None:
+    found: list[Span] = []
+    _TEXTS.names(value, path, scope, found)
+    pieces += [_alone(span) for span in found]
 
 
 def _continued(value: Any, path: Path, name: str, track: tuple[Any, ...], scope: Scope, pieces: list[Piece]) -> None:
@@ -333,6 +344,7 @@ def _continued(value: Any, path: Path, name: str, track: tuple[Any, ...], scope:
         if _TEXTS.is_text(value, name):
             pieces.append(Piece(path, scope, value, track, path[-1] == "name", name == "arguments"))
     elif isinstance(value, dict):
+        _names(value, path, scope, pieces)
         for key, child in value.items():
             _continued(child, (*path, key), key, (*track, key), scope, pieces)
     elif isinstance(value, list):

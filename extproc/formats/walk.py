@@ -1,7 +1,7 @@
 """Finding the texts in JSON by default: every string is one, except those known to be structure.
 
 Formats name what they know; whatever they do not know is text. So a field a provider adds tomorrow is inspected, not
-passed over.
+passed over. Names of members are texts as well, unless they look like names.
 """
 
 from __future__ import annotations
@@ -71,11 +71,16 @@ class Walk:
         elif value and type(value) in _HOLDERS:
             self._value(value, (*path, name), name, scope, found)
 
+    def names(self, value: dict[str, Any], path: Path, scope: Scope, found: list[Span]) -> None:
+        """Add the names of an object's members that could say something."""
+        found += [Span((*path, name), scope, name, fixed=True) for name in value if not structural(name)]
+
     def members(
         self, value: dict[str, Any], path: Path, scope: Scope, found: list[Span], but: str | None = None
     ) -> None:
         """The same for all members of an object, except one."""
         skip = self._skip
+        self.names(value, path, scope, found)
         for name, child in value.items():
             if not child or name == but or (name in skip and type(child) is str and structural(child)):
                 continue  # settled here, because most members of most events are structure

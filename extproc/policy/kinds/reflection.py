@@ -72,8 +72,8 @@ class _Rule:
         """See ``RequestRule``."""
         edits: dict[EditPath, str] = {}
         marked: list[str] = []
-        for span in request.spans:
-            if span.scope in self._scopes and self._config.delimiter in span.text and plain(span.path[0]) in _PROMPT:
+        for span in (each for each in request.spans if each.scope in self._scopes and not each.fixed):
+            if self._config.delimiter in span.text and plain(span.path[0]) in _PROMPT:
                 pieces = span.text.split(self._config.delimiter)
                 if len(pieces) % 2 == 0:
                     return Verdict("unbalanced", "A delimiter of protected text has no other half.", param="messages")

@@ -235,6 +235,17 @@ def test_what_several_services_mark_is_redacted_at_once():
     assert b'"mail [a longer replacement]r call [phone] now"' in effect.body
 
 
+def test_a_name_that_a_service_marks_is_refused():
+    one = exchange(policy(BEFORE, action=Action.REDACT))
+    requested(one, tools=[{"John Smith": 1}])
+    (question,) = one.questions()
+    assert [text for _, text in question.texts] == ["John Smith", "are you there"]
+    one.told(question, Found(("PERSON",), (((0, 10, "<PERSON>"),), ())))
+    (effect,) = one.tick()
+    assert effect.status == 400
+    assert b"Smith" not in effect.body
+
+
 def test_an_exchange_that_is_over_hears_nothing():
     one = exchange(policy(BEFORE))
     requested(one)

@@ -399,3 +399,12 @@ def test_names_that_differ_only_in_case_are_refused():
     body = b'{"model":"gpt-x","Model":"other","messages":[]}'
     (effect,) = exchange.receive(events.RequestBody(body, True))
     assert (effect.status, effect.details) == (400, "llm_invalid_json")
+
+
+@pytest.mark.parametrize("more", [{"a@b.com": 1}, {"tools": [{"a@b.com": {}}]}])
+def test_text_in_the_name_of_a_member_is_refused(more):
+    exchange = RouterExchange(runtime())
+    exchange.receive(chat_headers())
+    (effect,) = exchange.receive(events.RequestBody(chat("hello", **more), True))
+    assert (effect.status, orjson.loads(effect.body)["error"]["code"]) == (400, "pii")
+    assert b"a@b.com" not in effect.body

@@ -1,8 +1,10 @@
 """A stream that is blocked, and one that is only audited."""
 
+from dataclasses import replace
+
 import pytest
 
-from extproc.policy.api import Action, Mode
+from extproc.policy.api import Action, Mode, Style
 from tests.property.streams import DONE, Run, chunk, events, policy, regex, sse, texts, words
 from tests.unit.exchange.streamed import MAIL, STOP, call, chat, same
 
@@ -81,3 +83,30 @@ def test_auditing_changes_and_delays_nothing():
         ("a", "audit", 2),
         ("b", "audit", 1),
     }
+
+
+@pytest.mark.parametrize(
+    "delta", [{"a@b.com": 1}, {"content": "b", "x": {"a@b.com": ""}}, {"tool_calls": [{"a@b.com": None}]}]
+)
+def test_the_name_of_a_member_cannot_be_redacted_and_ends_the_stream(delta):
+    run = same([MAIL], chat({"content": "All is well. "}, delta, {"content": "more"}))
+    assert (run.refused.code, run.blocked) == ("mail", MAIL)
+    assert texts(run.out) == {(0, "content"): "All is well. "}
+    assert b"a@b.com" not in run.out
+
+
+def test_a_blocked_text_takes_the_name_behind_it_along():
+    """The decided beginning of an event leaves only when all names in it are decided."""
+    run = same([MAIL, STOP], chat({"content": "All is forbidden", "x": {"a@b.com": ""}}))
+    assert b"a@b.com" not in run.out
+
+
+def test_a_filtered_stream_ends_every_choice_once():
+    """Also those that share an event, and one whose own end is not let out."""
+    truncate = replace(STOP, style=Style.TRUNCATE)
+    both = {"choices": [{"index": 0, "delta": {"content": "a "}}, {"index": 1, "delta": {"content": "b "}}]}
+    ended = {"choices": [{"index": 2, "delta": {"content": "c "}, "finish_reason": "stop"}]}
+    last = {"choices": [{"index": 1, "delta": {"content": "forbidden"}, "finish_reason": "stop"}]}
+    run = same([truncate], sse(both, ended, last, DONE))
+    ends = [(each["index"], each.get("finish_reason")) for event in events(run.out)[:-1] for each in event["choices"]]
+    assert sorted(each for each in ends if each[1]) == [(0, "content_filter"), (1, "content_filter"), (2, "stop")]

@@ -74,3 +74,19 @@ def test_structure_is_one_short_token(text, yes):
 )
 def test_data_is_base64_and_nothing_else(text, yes):
     assert binary(text) is yes
+
+
+@pytest.mark.parametrize(
+    ("value", "wanted"),
+    [
+        ({"plain_name": 1, "a.b-c:d/e": 1, "": 1}, []),
+        ({"two words": None}, ["two words"]),
+        ({"a": [{"b@c.de": {}}], "é": 0}, ["é", "b@c.de"]),
+        ({"n" * 257: 1}, ["n" * 257]),
+    ],
+)
+def test_names_that_do_not_look_like_names_are_texts_that_stay_as_they_are(value, wanted):
+    spans = []
+    Walk(SKIP, BLOBS).value(value, ("x",), Scope.USER, spans)
+    assert [span.text for span in spans if span.fixed] == wanted
+    assert all(span.path[-1] == span.text for span in spans if span.fixed)
