@@ -43,17 +43,14 @@ class Gate:
         self._new: dict[Hashable, tuple[Scope, list[str]]] = {}
         self._before: dict[Hashable, str] = {}
         self._said = self._judged = 0
+        self.held = 0
+        """Bytes that wait."""
         self.begun = False
 
     @property
     def listens(self) -> bool:
         """Whether it wants to hear what the answer says."""
         return bool(self._policies)
-
-    @property
-    def held(self) -> int:
-        """Bytes that wait."""
-        return sum(len(each.body) for _, effects in self._effects for each in effects if isinstance(each, Send))
 
     @property
     def waits(self) -> bool:
@@ -67,6 +64,7 @@ class Gate:
             self._said += len(text)
         if effects:
             self._effects.append((self._said, effects))
+            self.held += _size(effects)
         unasked = self._said - (self._asked[-1][0] if self._asked else self._judged)
         if unasked and (end or unasked >= self._window):
             self._ask()
@@ -90,10 +88,10 @@ class Gate:
         out: list[Effect] = []
         while self._effects and self._effects[0][0] <= self._judged + self._lag:
             out += self._effects.popleft()[1]
+        self.held -= _size(out)
         self.begun = self.begun or any(isinstance(each, ContinueResponse) for each in out)
         return out
 
-    def drop(self) -> None:
-        """Nothing of what waits will leave."""
-        self._effects.clear()
-        self._asked.clear()
+
+def _size(effects: Iterable[Effect]) -> int:
+    return sum(len(each.body) for each in effects if isinstance(each, Send))

@@ -112,11 +112,11 @@ class RouterExchange:
         begun = self._heard = self._clock()
         method = getattr(self, f"_{step(self._state, event)}")
         try:
-            effects: list[Effect] = method(event)
+            effects: list[Effect] = self._gated(method(event))
             self._account()
         except Refused as refused:
-            effects = self._refuse(refused)
-        return self._timed(self._gated(effects) if self._gate else effects, begun)
+            effects = self._gated(self._refuse(refused))
+        return self._timed(effects, begun)
 
     def overloaded(self) -> list[Effect]:
         """There is no room to take more: refuse now, if a body is awaited. Before, nobody has said yet who is refused."""
@@ -174,15 +174,16 @@ class RouterExchange:
             return []
         try:
             if self._judging.has_news:
-                return self._timed(self._news(), now)
+                effects = self._news()
+                self._account()
+                return self._timed(effects, now)
             if answer is None:
                 return []
             if self._state is State.ANSWER and now >= self._heard + self._idle:
                 refused = Refused(
                     504, "upstream_stalled", "The provider stopped in the middle of its answer.", "api_error"
                 )
-                told = self._tell(answer.stop(refused))
-                return self._timed(self._gated(told) if self._gate else told, now)
+                return self._timed(self._gated(self._tell(answer.stop(refused))), now)
         except Refused as refused:
             return self._timed(self._refuse(refused), now)
         return self._timed([events.Send(_KEEP_ALIVE, False)], now)

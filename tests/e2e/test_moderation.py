@@ -104,10 +104,11 @@ def test_parallel_holds_the_answers_headers(guarded: Case, judge: Judge, stream:
     answer = later(guarded, f"hold-{guarded.id}", "gpt-parallel", stream=stream)
     assert gate.reached.wait(10)
     until(lambda: guarded.received() and guarded.one().finished.is_set(), "the provider has answered")
-    time.sleep(0.2)
+    until(lambda: metric(guarded.gateway, "extproc_held_bytes") >= len(b"".join(sent)), "the answer is held")
     assert not answer.done()
     gate.open()
     assert (answer.result().status_code, answer.result().content) == (200, b"".join(sent))
+    nothing_left(guarded)
 
 
 @pytest.mark.parametrize("stream", [False, True])

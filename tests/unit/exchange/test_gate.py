@@ -175,3 +175,13 @@ def test_whatever_the_pieces_all_is_judged_and_leaves_in_order(pieces, random):
     judging.news()
     out += gate.open()
     assert out == [each for index in range(len(pieces)) for each in send(str(index))]
+
+
+def test_bytes_that_wait_are_counted_until_they_leave():
+    judging, gate = opened(judge(service=Service(window=4)))
+    assert gate.take(send("abcd"), said("abcd"), end=False) == []
+    assert gate.take(send("ef"), said("ef"), end=False) == []
+    assert gate.held == 6
+    ok(judging, *judging.asked)
+    assert len(gate.open()) == 1
+    assert gate.held == 2

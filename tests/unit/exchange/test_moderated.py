@@ -4,6 +4,7 @@ import orjson
 import pytest
 
 from extproc import events
+from extproc.budget import Budget
 from extproc.exchange.judging import Found
 from extproc.exchange.router import RouterExchange
 from extproc.exchange.state import State
@@ -105,6 +106,19 @@ def test_beside_the_answer_is_held_until_the_verdict():
     assert effects[-1].end
     assert one.answered
     assert one.finish().end == "complete"
+
+
+@pytest.mark.parametrize("found", [(), ("hate",)])
+def test_what_waits_for_a_verdict_counts_against_the_budget(found):
+    budget = Budget(1 << 20)
+    one = exchange(policy(BESIDE), budget=budget)
+    requested(one)
+    one.receive(answer_headers())
+    body = b'{"choices":[{"message":{"content":"x y"}}]}'
+    assert one.receive(events.ResponseBody(body, True)) == []
+    assert budget.used == len(body)
+    assert answer(one, *found)
+    assert budget.used == 0
 
 
 def test_beside_a_late_verdict_replaces_the_answer():
