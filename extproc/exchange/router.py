@@ -17,7 +17,7 @@ from extproc.errors import Refused
 from extproc.events import Effect, Mutation
 from extproc.exchange import headers as hygiene
 from extproc.exchange import inbound
-from extproc.exchange.answer import Answer, Inspection, Verdict, answer_for
+from extproc.exchange.answer import Answer, Inspection, Verdict, WholeAnswer, answer_for
 from extproc.exchange.gate import Gate
 from extproc.exchange.headers import REROUTE
 from extproc.exchange.inbound import Decided
@@ -498,7 +498,12 @@ class RouterExchange:
         vault = self._vault
         words = [(key, scope, vault.hide(text)) for key, scope, text in answer.said] if vault else answer.said.copy()
         answer.said.clear()
-        return self._said(gate.take(effects, words, end=self._state is State.DONE))
+        told = self._said(gate.take(effects, words, end=self._state is State.DONE))
+        most = self._runtime.config.processor.max_held
+        if gate.held > most and not isinstance(answer, WholeAnswer):  # those have a limit of their own
+            message = f"More than {most} bytes would have to be held back."
+            return told + self._stopped(None, Refused(502, "upstream_too_large", message, "upstream_error"))
+        return told
 
     def _said(self, effects: list[Effect]) -> list[Effect]:
         """What leaves the gate; an end says what is known now, not when it came to the gate."""

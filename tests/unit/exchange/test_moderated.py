@@ -121,6 +121,26 @@ def test_what_waits_for_a_verdict_counts_against_the_budget(found):
     assert budget.used == 0
 
 
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_stream_that_waits_has_a_limit(begun):
+    one = exchange(policy(Service(window=8), ANSWERS))
+    requested(one, stream=True)
+    one.receive(answer_headers("text/event-stream"))
+    most = runtime().config.processor.max_held
+    if begun:
+        one.receive(events.ResponseBody(sse({"content": "abcdefgh"}), False))
+        assert answer(one)
+    effects = []
+    for _ in range(most // 100_000 + 2):
+        effects += one.receive(events.ResponseBody(sse({"content": "ab, " * 25_000}), False))
+    (effect,) = effects
+    assert b"upstream_too_large" in effect.body
+    assert b"ab, " not in effect.body
+    assert (getattr(effect, "status", None) == 502) is not begun
+    assert one.held == 0
+    assert one.finish().end == ("error" if begun else "refused")
+
+
 def test_beside_a_late_verdict_replaces_the_answer():
     one = exchange(policy(BESIDE))
     requested(one)
