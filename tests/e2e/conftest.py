@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -61,9 +61,12 @@ def start(
     """Starts gateways; changes are laid over the usual configuration."""
     started: list[Running] = []
 
-    def begin(name: str, environment: dict[str, str] | None = None, **changes: Any) -> Running:
+    def begin(
+        name: str, environment: dict[str, str] | None = None, filters: Sequence[dict[str, Any]] = (), **changes: Any
+    ) -> Running:
         folder = tmp_path_factory.mktemp(name)
-        running = Running(config(upstreams, authority.pem, **changes), folder, {**KEYS, **(environment or {})})
+        value = config(upstreams, authority.pem, **changes)
+        running = Running(value, folder, {**KEYS, **(environment or {})}, filters)
         started.append(running)
         return running
 

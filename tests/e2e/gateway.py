@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,13 @@ import yaml
 
 
 class Running:
-    """A gateway. ``port(tls=...)``, ``ca``, and what it logged."""
+    """A gateway. ``port(tls=...)``, ``ca``, and what it logged. ``filters`` of Envoy's go before ours, as in a mesh."""
 
-    def __init__(self, config: dict[str, Any], folder: Path, environment: dict[str, str]) -> None:
+    def __init__(
+        self, config: dict[str, Any], folder: Path, environment: dict[str, str], filters: Sequence[dict[str, Any]] = ()
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
+        (folder / "filters.json").write_text(json.dumps(list(filters)), "utf-8")
         self.folder = folder
         path = folder / "extproc.yaml"
         path.write_text(yaml.safe_dump(config, sort_keys=False), "utf-8")
@@ -120,6 +124,19 @@ class Running:
             self._lines.append(line.decode())
 
 
+def _put_before(filters: list[dict[str, Any]]) -> None:
+    from extproc.envoy import bootstrap
+
+    manager = bootstrap._manager
+
+    def with_filters(*arguments: Any) -> dict[str, Any]:
+        found = manager(*arguments)
+        found["http_filters"] = [*filters, *found["http_filters"]]
+        return found
+
+    bootstrap._manager = with_filters
+
+
 async def _main(config: Path, folder: Path) -> None:
     from extproc.commands import Signals, until_stopped
     from extproc.config.load import load
@@ -128,6 +145,7 @@ async def _main(config: Path, folder: Path) -> None:
     from extproc.supervisor import running
     from extproc.telemetry import Log
 
+    _put_before(json.loads((folder / "filters.json").read_text("utf-8")))
     runtime = compile_runtime(load(config))
     log = Log("json")
     signals = Signals()
