@@ -32,6 +32,9 @@ Judge = Callable[[Question], Awaitable[Found]]
 FILTER = "x-llm-filter"
 """gRPC metadata that names the calling filter: ``router`` or ``upstream``."""
 
+_LATE_MOST = 256
+"""Exchanges that are over and whose records wait for services."""
+
 
 class StreamFailed(Exception):
     """The gRPC stream must end with an error. The text is constant: it reaches Envoy's logs."""
@@ -128,6 +131,11 @@ class Session:
             self._ended = True
             self._service.over(self, self._exchange.finish() if isinstance(self._exchange, RouterExchange) else None)
 
+    def add_late(self) -> None:
+        """Put what services have said since the end into the exchange's record."""
+        if isinstance(self._exchange, RouterExchange):
+            self._exchange.add_late()
+
 
 def _turn(effects: list[Effect]) -> Turn:
     close = bool(effects) and isinstance(effects[-1], Close)
@@ -154,7 +162,8 @@ class Service:
         self._budget = Budget(sys.maxsize)
         self._judge = judge
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._asking: dict[Session, set[asyncio.Task[None]]] = {}
+        self._asking: dict[Session, dict[asyncio.Task[None], Question]] = {}
+        self._late: dict[asyncio.Task[None], list[asyncio.Task[None]]] = {}
 
     def open(self, filter_name: str, wake: Callable[[Session], None] = lambda session: None) -> Session:
         """The session for a filter. ``wake`` is called when its ``tick`` is due.
@@ -186,9 +195,9 @@ class Service:
         if session not in self._open:
             return
         task = asyncio.ensure_future(self._carried(session, question))
-        tasks = self._asking.setdefault(session, set())
-        tasks.add(task)
-        task.add_done_callback(tasks.discard)
+        tasks = self._asking.setdefault(session, {})
+        tasks[task] = question
+        task.add_done_callback(lambda done: tasks.pop(done, None))
 
     async def _carried(self, session: Session, question: Question) -> None:
         try:
@@ -210,16 +219,41 @@ class Service:
         return self._budget.change(by)
 
     def over(self, session: Session, record: Record | None) -> None:
-        """A session has ended."""
+        """A session has ended. What only watches may still say something: its record is written after that."""
         self._open.pop(session, None)
-        for task in self._asking.pop(session, ()):
-            task.cancel()
-        if record and record.operation != Operation.HEALTH:  # asked every few seconds, and says nothing
-            self._counters.exchange(record)
-            try:
-                self._log.exchange(record)
-            except OSError:  # a full disk, a pipe nobody reads: the answer is out, and the next one must go out too
-                self._counters.add("extproc_faults", "log")
+        late = []
+        for task, question in list(self._asking.pop(session, {}).items()):
+            if record is None or question.policy.enforced or len(self._late) >= _LATE_MOST:
+                task.cancel()
+            else:
+                late.append(task)
+        if record and late:
+            waiting = asyncio.ensure_future(self._record_after(late, session, record))
+            self._late[waiting] = late
+            waiting.add_done_callback(lambda done: self._late.pop(done, None))
+        elif record:
+            self._write(record)
+
+    async def _record_after(self, late: list[asyncio.Task[None]], session: Session, record: Record) -> None:
+        await asyncio.wait(late)
+        session.add_late()
+        self._write(record)
+
+    async def aclose(self) -> None:
+        """Wait for nobody any more: write the records that are left."""
+        for asked in self._late.values():
+            for each in asked:
+                each.cancel()
+        await asyncio.gather(*self._late)
+
+    def _write(self, record: Record) -> None:
+        if record.operation == Operation.HEALTH:  # asked every few seconds, and says nothing
+            return
+        self._counters.exchange(record)
+        try:
+            self._log.exchange(record)
+        except OSError:  # a full disk, a pipe nobody reads: the answer is out, and the next one must go out too
+            self._counters.add("extproc_faults", "log")
 
     def fault(self, kind: str, message: str, **details: str) -> None:
         """Something failed that must not."""

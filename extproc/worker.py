@@ -78,6 +78,7 @@ class Worker:
                 await self._transport.stop(grace)
             beat.cancel()
             tick.cancel()
+        await service.aclose()
         await self._judges.aclose()
         faulthandler.cancel_dump_traceback_later()
         self._report(service)

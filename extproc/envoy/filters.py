@@ -6,7 +6,7 @@ in full duplex; the upstream filter sees requests only. Neither ever allows anyt
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from extproc.config.model import Config
 from extproc.envoy import types
@@ -17,9 +17,12 @@ from extproc.exchange.upstream import BACKEND
 from extproc.policy.attach import ADDRESS, JWT, PRINCIPALS, ROUTE
 from extproc.service import FILTER
 
+_AFTER: Final = 1.0
+"""Seconds that the processor has to say that a service gave no answer."""
 
-def _ext_proc(config: Config, name: str, mode: Json, **more: Any) -> Json:
-    timeout = seconds(config.processor.message_timeout)
+
+def _ext_proc(name: str, mode: Json, patience: float, **more: Any) -> Json:
+    timeout = seconds(patience)
     return typed(
         types.EXT_PROC,
         grpc_service={
@@ -69,10 +72,12 @@ def router_filter(config: Config) -> Json:
     attributes = [ROUTE] if any(each.route for each in targets) else []
     attributes += [ADDRESS] if any(each.kind == "identity" for each in config.policies.values()) else []
     attributes += PRINCIPALS if any(each.principal for each in targets) else ()
+    # an answer waits for services: Envoy has to wait longer than for any of them
+    deadlines = [getattr(each, "deadline", 0.0) + _AFTER for each in config.policies.values()]
     config_ = _ext_proc(
-        config,
         "router",
         mode,
+        max(config.processor.message_timeout, *deadlines, 0.0),
         **({"request_attributes": attributes} if attributes else {}),
         response_attributes=["response.code_details", ATTEMPT],
         # to remove x-envoy-* headers of clients and providers; and where there is one backend, to say its authority
@@ -96,9 +101,9 @@ def upstream_filter(config: Config, *, body: bool) -> Json:
         "response_trailer_mode": "SKIP",
     }
     config_ = _ext_proc(
-        config,
         "upstream",
         mode,
+        config.processor.message_timeout,
         request_attributes=[BACKEND, ATTEMPT],
         mutation_rules={"allow_all_routing": True},
         metadata_options={

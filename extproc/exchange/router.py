@@ -155,14 +155,16 @@ class RouterExchange:
         """When ``tick`` is to be called, on the exchange's clock; None for never."""
         if self._judging.has_news:
             return 0.0
-        answer = self._answer
-        if answer is None or self._state is not State.ANSWER or not answer.speaks:
+        answer, gate = self._answer, self._gate
+        if answer is None or not answer.speaks:
             return None
+        under_way = self._state is State.ANSWER
+        waits = (gate.begun and gate.waits) if gate else (under_way and answer.committed and answer.held)
+        alive = self._spoke + self._runtime.config.processor.keep_alive if waits else None
+        if not under_way:
+            return alive  # the provider is done; the client may still wait for a judgement
         stall = self._heard + self._idle
-        gate = self._gate
-        if (gate.begun and gate.waits) if gate else (answer.committed and answer.held):
-            return min(stall, self._spoke + self._runtime.config.processor.keep_alive)
-        return stall
+        return min(stall, alive) if alive is not None else stall
 
     def tick(self) -> list[Effect]:
         """Time has passed with nothing new: end an answer that has gone silent, or keep the client's connection alive."""
@@ -175,7 +177,7 @@ class RouterExchange:
                 return self._timed(self._news(), now)
             if answer is None:
                 return []
-            if now >= self._heard + self._idle:
+            if self._state is State.ANSWER and now >= self._heard + self._idle:
                 refused = Refused(
                     504, "upstream_stalled", "The provider stopped in the middle of its answer.", "api_error"
                 )
@@ -193,12 +195,21 @@ class RouterExchange:
         record = self.record
         record.latency_ms = round((self._clock() - self._started) * 1000, 3)
         record.overhead_ms = round(self._busy * 1000, 3)
-        record.verdicts = self._tally.rows()
-        record.outcome = "block" if record.end == "blocked" else self._tally.strongest().value
         record.tokens = self._meter.tokens()
+        self._sum_up()
         if self._state is not State.DONE:
             record.end = "cut"
         return record
+
+    def add_late(self) -> None:
+        """Services that only watch have answered since ``finish``: that is in the record, too."""
+        self._judging.news()
+        self._sum_up()
+
+    def _sum_up(self) -> None:
+        record = self.record
+        record.verdicts = self._tally.rows()
+        record.outcome = "block" if record.end == "blocked" else self._tally.strongest().value
 
     # the request
 

@@ -14,6 +14,7 @@ import pytest
 from tests.e2e.authority import Authority
 from tests.e2e.bounds import LIMIT, SLOW, some
 from tests.e2e.faults import NATIVE, settled
+from tests.e2e.firewall import Judge, start_firewall
 from tests.e2e.gateway import Running
 from tests.e2e.harness import KEYS, MAX_BODY, Case, Start, config
 from tests.e2e.upstream import Upstream
@@ -60,9 +61,9 @@ def start(
     """Starts gateways; changes are laid over the usual configuration."""
     started: list[Running] = []
 
-    def begin(name: str, **changes: Any) -> Running:
+    def begin(name: str, environment: dict[str, str] | None = None, **changes: Any) -> Running:
         folder = tmp_path_factory.mktemp(name)
-        running = Running(config(upstreams, authority.pem, **changes), folder, KEYS)
+        running = Running(config(upstreams, authority.pem, **changes), folder, {**KEYS, **(environment or {})})
         started.append(running)
         return running
 
@@ -100,6 +101,20 @@ def bounds(start: Start) -> Running:
     ends = asyncio.run(some(gateway))  # as after some traffic: modules loaded, pools filled
     assert ends == ["complete"] * 50, ends
     return gateway
+
+
+@pytest.fixture(scope="session")
+def judge() -> Iterator[Judge]:
+    """A moderation server."""
+    found = Judge()
+    yield found
+    found.stop()
+
+
+@pytest.fixture(scope="session")
+def firewall(start: Start, judge: Judge) -> Running:
+    """Many policies, each attached to a model of its own."""
+    return start_firewall(start, judge)
 
 
 @pytest.fixture(params=["tls", "plain"])
@@ -142,6 +157,14 @@ def plain_case(main: Running, upstreams: dict[str, Upstream]) -> Iterator[Case]:
 def free_case(unguarded: Running, upstreams: dict[str, Upstream], over: str) -> Iterator[Case]:
     """The gateway without policies."""
     yield from _case(unguarded, upstreams, over)
+
+
+@pytest.fixture
+def guarded(firewall: Running, judge: Judge, upstreams: dict[str, Upstream]) -> Iterator[Case]:
+    """The gateway with many policies, over the plain port."""
+    before = len(judge.violations)
+    yield from _case(firewall, upstreams, "plain")
+    assert judge.violations[before:] == [], "the judge was told what it must not know"
 
 
 @pytest.fixture(scope="session")

@@ -1,3 +1,4 @@
+import asyncio
 import io
 
 import orjson
@@ -5,9 +6,10 @@ import pytest
 
 from extproc import events, wire
 from extproc._pb import ext_proc_pb2 as pb
+from extproc.exchange.judging import Found
 from extproc.service import Service, StreamFailed
 from extproc.telemetry import Log
-from tests.unit.exchange.support import chat, runtime
+from tests.unit.exchange.support import chat, compiled, runtime
 
 
 def headers(**values):
@@ -117,3 +119,54 @@ def test_repeated_headers_are_joined():
         header = message.request_headers.headers.headers.add()
         header.key, header.raw_value = "Authorization", value
     assert wire.decode(message.SerializeToString()).headers == {"authorization": "Bearer a,Bearer b"}
+
+
+WATCHED = """
+providers: {main: {type: openai-compatible, base_url: "http://127.0.0.1:1/v1", keys: env:MAIN_KEY}}
+models: {"*": main}
+policies:
+  watch: {kind: moderation, service: openai, url: "http://127.0.0.1:9/v1", phase: request, mode: audit}
+"""
+
+
+async def ended(judge, tmp_path, *, stop=False):
+    """A session whose client has left while a service that only watches is asked; the records, before and after it."""
+    out, one = io.StringIO(), compiled(WATCHED, tmp_path)
+    service = Service(lambda: one, Log("json", out), judge=judge)
+    ticking = asyncio.ensure_future(service.tick_forever())
+    await asyncio.sleep(0)
+    session = service.open("router")
+    session.message(headers(_method="POST", _path="/v1/chat/completions"))
+    body = pb.ProcessingRequest()
+    body.request_body.body = chat("hello")
+    session.message(body.SerializeToString())
+    await asyncio.sleep(0.01)
+    session.end()
+    before = out.getvalue()
+    if stop:
+        await service.aclose()
+    while '"event":"exchange"' not in out.getvalue():
+        await asyncio.sleep(0.001)
+    ticking.cancel()
+    assert service.open_count == 0
+    lines = [orjson.loads(line) for line in out.getvalue().splitlines()]
+    return before, [each for each in lines if each["event"] == "exchange"]
+
+
+def test_what_only_watches_is_counted_although_the_exchange_is_over(tmp_path):
+    async def judge(question):
+        await asyncio.sleep(0.05)
+        return Found(("violence",))
+
+    before, (record,) = asyncio.run(ended(judge, tmp_path))
+    assert before == ""
+    assert record["verdicts"] == [{"policy": "watch", "label": "violence", "outcome": "audit", "count": 1}]
+    assert record["outcome"] == "audit"
+
+
+def test_a_worker_that_stops_waits_for_nobody(tmp_path):
+    async def judge(question):
+        await asyncio.sleep(30)
+
+    _, (record,) = asyncio.run(ended(judge, tmp_path, stop=True))
+    assert record["verdicts"] == []

@@ -18,12 +18,12 @@ def policy(service, phases=(Phase.REQUEST,), **more):
     return Policy(name="judge", phases=frozenset(phases), moderation=service, **fields)
 
 
-def exchange(*policies):
+def exchange(*policies, **more):
     from dataclasses import replace
 
     by_name = {f"{index}": each for index, each in enumerate(policies)}
     attached = Attached(by_name, [Line(tuple(by_name), lambda traits: True, True)])
-    return RouterExchange(replace(runtime(), attached=attached))
+    return RouterExchange(replace(runtime(), attached=attached), **more)
 
 
 def requested(one, **options):
@@ -178,6 +178,22 @@ def test_a_block_of_the_end_of_a_stream_that_is_over():
     assert effect.end
     assert b"END" not in effect.body
     assert effect.body.count(b"[DONE]") == 1
+
+
+def test_a_client_is_kept_alive_also_when_the_provider_is_done():
+    now = [0.0]
+    one = exchange(policy(Service(window=8), ANSWERS), clock=lambda: now[0])
+    requested(one, stream=True)
+    one.receive(answer_headers("text/event-stream"))
+    one.receive(events.ResponseBody(sse({"content": "abcdefgh"}), False))
+    answer(one)
+    assert one.receive(events.ResponseBody(sse({"content": "END"}) + b"data: [DONE]\n\n", True)) == []
+    now[0] = one.due
+    assert one.tick() == [events.Send(b": keep-alive\n\n", False)]
+    now[0] = 10_000.0  # no stall: nothing more is expected of the provider
+    assert one.tick() == [events.Send(b": keep-alive\n\n", False)]
+    assert answer(one)[-1].end
+    assert one.due is None
 
 
 def test_a_whole_answer_is_judged():
