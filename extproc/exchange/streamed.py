@@ -61,7 +61,7 @@ class GuardedStream:
         self._batch: list[Part] = []
         self._repeats = Repeats(format_)
         self._first: Any = None
-        self._open_choices: dict[int, None] = {}
+        self._choices: dict[int, bool] = {}  # whether each has an end that the client knows of
         self._done = False
         self._blocked: Policy | None = None
         self.said: list[Words] | None = None
@@ -147,7 +147,8 @@ class GuardedStream:
         if policy is None or policy.style is Style.ERROR:
             return self._format.error_event(refused.code, refused.message, refused.kind)
         text = refused.message if policy.style is Style.REFUSAL else ""
-        return self._format.ending(self._first, list(self._open_choices) or [0], text)
+        open_ = [number for number, ended in self._choices.items() if not ended] if self._choices else [0]
+        return self._format.ending(self._first, open_, text)
 
     # events in
 
@@ -187,11 +188,9 @@ class GuardedStream:
         """Remember what the end of the stream has to end."""
         if self._first is None:
             self._first = value
-        if isinstance(delta.lane, tuple) and isinstance(number := delta.lane[0], int):
-            if delta.final:
-                self._open_choices.pop(number, None)
-            else:
-                self._open_choices[number] = None
+        for number in (*delta.open, *delta.ended):
+            if len(self._choices) < _MAX_TRACKS:
+                self._choices.setdefault(number, False)
 
     def _harmless(self, event: Event) -> bool:
         """Comments, event names and ids are texts too. Those a rule touches are dropped with their event."""
@@ -353,6 +352,8 @@ class GuardedStream:
             self.said += [(each.piece.track, each.piece.scope, "".join(each.out)) for each in frame.parts if each.out]
         frame.parts.clear()  # they know their event: apart, both are freed at once and not by a later collection
         self.telling = self.telling or frame.telling
+        for number in frame.ended:
+            self._choices[number] = True
 
     def _bytes(self, frame: Frame) -> bytes:
         if frame.event.data is None:

@@ -40,7 +40,7 @@ class Part:
 class Frame:
     """An event that waits for its texts or its turn."""
 
-    __slots__ = ("after", "event", "final", "parts", "telling", "value", "waiting")
+    __slots__ = ("after", "ended", "event", "final", "parts", "telling", "value", "waiting")
 
     def __init__(self, event: Event, value: Any, delta: Delta) -> None:
         self.event = event
@@ -50,6 +50,7 @@ class Frame:
         self.after = delta.after
         self.telling = delta.telling
         self.final = delta.final
+        self.ended = delta.ended
 
 
 class Epoch:

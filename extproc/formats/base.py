@@ -45,7 +45,8 @@ class Delta:
 
     ``lane`` orders events: those of one lane leave in the order they came; None is a barrier that keeps its place among
     all. ``after`` is a lane that must be empty first. ``telling`` says that a client could notice the event: it has
-    text, ends something, or is not an empty opening. ``final`` marks an event that ends a choice.
+    text, ends something, or is not an empty opening. ``final`` marks an event that ends a choice. ``open`` and ``ended`` are
+    the numbers of the choices it speaks of: those that go on and those it ends.
     """
 
     pieces: list[Piece]
@@ -53,6 +54,8 @@ class Delta:
     after: Hashable = None
     telling: bool = True
     final: bool = False
+    open: tuple[int, ...] = ()
+    ended: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -350,21 +350,25 @@ def _number(element: Any, position: Any) -> Any:
 
 
 def _ordered(choices: list[Any], pieces: list[Piece]) -> Delta:
-    only = choices[0] if len(choices) == 1 and isinstance(choices[0], dict) else None
-    if only is not None:
-        finishes = only.get("finish_reason") is not None
-    else:
-        finishes = any(isinstance(choice, dict) and choice.get("finish_reason") is not None for choice in choices)
+    numbers: tuple[list[int], list[int]] = [], []
+    for choice in choices:
+        if isinstance(choice, dict):
+            finished = choice.get("finish_reason") is not None
+            if isinstance(number := choice.get("index", 0), int):
+                numbers[finished].append(number)
+    open_, ended = map(tuple, numbers)
+    finishes = bool(ended) or any(isinstance(each, dict) and each.get("finish_reason") is not None for each in choices)
     telling = finishes or bool(pieces)
-    if only is None or not isinstance(number := only.get("index", 0), int):
-        return Delta(pieces, None, None, telling, finishes)
+    if len(choices) != 1 or len(open_) + len(ended) != 1:
+        return Delta(pieces, None, None, telling, finishes, open_, ended)
     # scopes of the texts that go on in other events
     scopes = {piece.scope is Scope.REASONING for piece in pieces if piece.track[0] != _ALONE}  # type: ignore[index]
     thinking = True in scopes
     if thinking and (finishes or False in scopes):  # in both lanes: later reasoning must not overtake
-        return Delta(pieces, None, None, telling, finishes)
+        return Delta(pieces, None, None, telling, finishes, open_, ended)
+    (number,) = open_ or ended
     lane, other = (number, "reasoning"), (number, "answer")
-    return Delta(pieces, lane if thinking else other, lane if finishes else None, telling, finishes)
+    return Delta(pieces, lane if thinking else other, lane if finishes else None, telling, finishes, open_, ended)
 
 
 def _count(mapping: Any, key: str) -> int:

@@ -170,13 +170,20 @@ def test_every_choice_has_an_end(guarded: Case, style: str) -> None:
 def test_events_of_several_choices(guarded: Case, finish: str | None, ends: dict[int, str]) -> None:
     """Some servers send the choices of a step together."""
 
-    def both(one: str, two: str, finish: str | None = None) -> bytes:
-        first = {"index": 0, "delta": {"content": one}, "finish_reason": finish}
-        second = {"index": 1, "delta": {"content": two}, "finish_reason": None}
+    def step(*choices: tuple[int, str, str | None]) -> bytes:
+        said = [{"index": index, "delta": {"content": text}, "finish_reason": end} for index, text, end in choices]
         head = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "gpt-4o"}
-        return b"data: " + json.dumps({**head, "choices": [first, second]}).encode() + b"\n\n"
+        return b"data: " + json.dumps({**head, "choices": said}).encode() + b"\n\n"
 
-    steps = [both("One, ", "Two, ", finish), both("", "xyzzy MARKER")]
-    guarded.on(chunked(200, [*steps, DONE]))
+    last = [(1, "xyzzy MARKER", None)] if finish else [(0, "", None), (1, "xyzzy MARKER", None)]
+    guarded.on(chunked(200, [step((0, "One, ", finish), (1, "Two, ", None)), step(*last), DONE]))
     found = collected(guarded.chat(model="gpt-style-truncate", stream=True, n=2))
     assert found == ({0: "One, ", 1: "Two, "}, ends)
+
+
+def test_the_end_of_a_choice_that_is_blocked_with_it(guarded: Case) -> None:
+    """The event that would have ended the choice never leaves; the choice gets an end all the same."""
+    parts = [event({"content": "One, "}, index=0), event({"content": "Two, "}, index=1)]
+    guarded.on(chunked(200, [*parts, event({"content": "xyzzy"}, "stop", index=1), DONE]))
+    found = collected(guarded.chat(model="gpt-style-truncate", stream=True, n=2))
+    assert found == ({0: "One, ", 1: "Two, "}, {0: "content_filter", 1: "content_filter"})
