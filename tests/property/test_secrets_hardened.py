@@ -7,7 +7,7 @@ import pytest
 
 from extproc.guard import Guard, Phase, Scope
 
-CONFIG = "policies: {s: {kind: secrets}, p: {kind: pii}}"
+CONFIG = "policies: {s: {kind: secrets, match: hardened}, p: {kind: pii}}"
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,6 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
-from extproc.policy.api import Strictness
 from extproc.policy.kinds.base import Context, PolicyBase, _listed
 from extproc.policy.pattern import PatternError
 from extproc.policy.rules import Rule, compile_re2
@@ -29,8 +28,6 @@ policies:
   secrets: {kind: secrets, except: [jwt], allow: [hunter2, "/sk_test_.*/"], action: block, phase: request}
 """
     model_config = ConfigDict(serialize_by_alias=True)  # a keyword is no name of an attribute
-
-    default_match = Strictness.HARDENED
 
     kind: Literal["secrets"]
     find: Annotated[list[Name], BeforeValidator(_listed), Field(min_length=1)] = Field(
