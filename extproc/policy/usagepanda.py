@@ -8,11 +8,12 @@ operator's) are ignored; every ``x-usagepanda-*`` header stays inside.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any, Final
 
 from extproc.errors import ConfigError, Refused
-from extproc.policy.api import Action, Mode, Policy
+from extproc.policy.api import Action, Mode, Phase, Policy
 from extproc.policy.attach import Traits
 from extproc.policy.kinds import ANY_POLICY
 from extproc.policy.kinds.base import Context
@@ -36,6 +37,7 @@ class Aliases:
         self._policies = policies
         self._context = context
         self._cached = lru_cache(256)(self._made)
+        self._listed = lru_cache(256)(self._list)
         self._readers: dict[str, Callable[[str], tuple[Policy, ...]]] = {
             "request-wordlists": lambda value: self._lists(value, "request"),
             "response-wordlists": lambda value: self._lists(value, "response"),
@@ -65,17 +67,18 @@ class Aliases:
             action = _ACTIONS.get(word.strip())
             if action is None:
                 raise _refused(f"{PREFIX}{phase}-wordlists: write LIST:ACTION, where ACTION is audit, redact or block.")
-            found.append(self._list(name.strip(), phase, action))
+            found.append(self._listed(name.strip(), Phase(phase), action))
         return tuple(found)
 
-    def _list(self, name: str, phase: str, action: Action) -> Policy:
+    def _list(self, name: str, phase: Phase, action: Action) -> Policy:
         if name in _PACKS:
-            made = self._cached(name, ("kind", "wordlist"), ("pack", _PACKS[name]), ("phase", phase))
+            made = self._cached(name, ("kind", "wordlist"), ("pack", _PACKS[name]))
         elif name == "custom" and "custom" in self._policies:
             made = self._policies["custom"]
         else:
             raise _refused(f"{PREFIX}{phase}-wordlists names a list that does not exist.")
-        return made.acting(action, Mode.ENFORCE)
+        judges = made.request if phase is Phase.REQUEST else None
+        return replace(made.acting(action, Mode.ENFORCE), phases=frozenset({phase}), request=judges)
 
     def _limit(self, field: str, value: str) -> tuple[Policy, ...]:
         if value in ("", "0"):
