@@ -17,8 +17,11 @@ venv: .venv/.dev ## make .venv with everything, at exactly the versions of .ci/r
 run: .venv/.run ## the demonstration: no keys, no configuration, no Docker; Ctrl-C ends it
 	@$(BIN)/extproc demo $(ARGS)
 
-test: .venv/.dev ## all tests; ARGS="-k name" for some, ARGS="-n auto" for many at a time
-	$(BIN)/python -m pytest $(ARGS)
+# Tests with real processes and faults are run one by one, all others two at a time. Status 5: no test of that name there.
+test: .venv/.dev ## all tests; ARGS="-k name" for some, ARGS="-n 0" for one at a time
+	$(BIN)/python -m pytest tests -n 2 --ignore=tests/e2e --ignore=tests/docker $(RESULTS:%=--junitxml=%/quick.xml) $(ARGS); \
+	quick=$$?; $(BIN)/python -m pytest tests/e2e tests/docker $(RESULTS:%=--junitxml=%/real.xml) $(ARGS); real=$$?; \
+	test $$quick = 0 -a $$real = 0 || test $$quick = 5 -a $$real = 0 || test $$quick = 0 -a $$real = 5
 
 faults: export EXTPROC_TEST_FAULTS ?= 200
 faults: export EXTPROC_TEST_SOAK ?= 1800

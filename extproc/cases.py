@@ -59,7 +59,7 @@ def test(options: argparse.Namespace) -> int:
     count, failed = 0, 0
     for name in packs.available(folder):
         found = packs.load(name, folder)  # proves itself, or says which example fails
-        count += len(found.examples.match) + len(found.examples.clean)
+        count += len(found.examples.match) + len(found.examples.clean) + len(found.examples.disguised)
     for path in options.files:
         for number, case in enumerate(_read(Path(path)), 1):
             count += 1

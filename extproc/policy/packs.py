@@ -7,6 +7,7 @@ the checkout) and the rule that a pack whose own examples fail is never loaded. 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Literal
@@ -15,18 +16,24 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from extproc.errors import ConfigError, Problem
-from extproc.policy.rules import Sample
+from extproc.policy.api import Action, Mode, Policy, Strictness
+from extproc.policy.hardened import hardened_rules
+from extproc.policy.lenses import Lenses
 from extproc.policy.words import WordRule
 
 _ENVIRONMENT = "EXTPROC_POLICIES"
 
 
 class Examples(BaseModel):
-    """Texts that prove a pack: each of ``match`` must be found, none of ``clean`` may be."""
+    """Texts that prove a pack: each of ``match`` must be found, none of ``clean`` may be.
+
+    ``disguised`` are found where a policy looks through disguises (``match: hardened``, the default of word lists).
+    """
 
     model_config = ConfigDict(extra="forbid")
     match: Annotated[list[str], Field(min_length=1)]
     clean: list[str] = []
+    disguised: list[str] = []
 
 
 class Pack(BaseModel):
@@ -76,13 +83,20 @@ def _read(path: Path, name: str) -> Pack:
         raise ConfigError([Problem(f"not a pack: {error}", str(path))]) from None
     if pack.pack != name:
         raise ConfigError([Problem(f"calls itself '{pack.pack}'", str(path))])
-    rule = WordRule(name, pack.words, "")
-    wrong = [f"example not found: {text!r}" for text in pack.examples.match if not _found(rule, text)]
-    wrong += [f"clean example found: {text!r}" for text in pack.examples.clean if _found(rule, text)]
+    plain = _found(pack, Strictness.FOLDED)
+    wrong = [f"example not found: {text!r}" for text in pack.examples.match if not plain(text)]
+    hardened = _found(pack, Strictness.HARDENED) if pack.examples.disguised else plain
+    wrong += [f"disguised example not found: {text!r}" for text in pack.examples.disguised if not hardened(text)]
+    wrong += [f"clean example found: {text!r}" for text in pack.examples.clean if plain(text) or hardened(text)]
     if wrong:
         raise ConfigError([Problem(each, str(path)) for each in wrong])
     return pack
 
 
-def _found(rule: WordRule, text: str) -> bool:
-    return rule.find(Sample(text, closed=True), 0, len(text)) is not None
+def _found(pack: Pack, match: Strictness) -> Callable[[str], bool]:
+    """Whether a text has an entry of the pack in it."""
+    hard = match is Strictness.HARDENED
+    rules = hardened_rules("", pack.words, "") if hard else [WordRule("", pack.words, "", match)]
+    policy = Policy("", Action.AUDIT, Mode.ENFORCE, frozenset(), frozenset(), tuple(rules), match=match)
+    lenses = Lenses((policy, rule) for rule in rules)
+    return lambda text: bool(lenses.scan(text))

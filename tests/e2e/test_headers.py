@@ -46,6 +46,7 @@ def test_what_a_client_says_stays_here(case: Case, stream: bool) -> None:
     assert answer.headers["x-llm-backend"] == "alpha"
     assert answer.headers["x-llm-attempts"] == "1"
     assert answer.headers["x-llm-generation"] == "1"
+    assert answer.headers["x-llm-verdict"] == "allow"
 
 
 def test_what_a_client_says_on_a_failed_exchange(case: Case) -> None:
@@ -102,7 +103,10 @@ def test_what_a_provider_says_stays_there(case: Case, stream: bool) -> None:
 # ids and our own headers
 
 
-OWN = {"x-llm-request-id", "x-llm-backend", "x-llm-attempts", "x-llm-policies", "x-llm-overhead-ms", "x-llm-generation"}
+OWN = {
+    "x-llm-request-id", "x-llm-backend", "x-llm-attempts", "x-llm-policies", "x-llm-overhead-ms", "x-llm-generation",
+    "x-llm-verdict",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -116,9 +120,10 @@ def test_own_headers(case: Case, stream: bool) -> None:
     assert answer.headers["x-llm-generation"] == "1"
 
 
-@pytest.mark.parametrize("text", ["xyzzy", "tell me a joke"])
-def test_own_headers_where_no_provider_was_asked(case: Case, text: str) -> None:
+@pytest.mark.parametrize(("text", "verdict"), [("xyzzy", "block"), ("tell me a joke", "reply")])
+def test_own_headers_where_no_provider_was_asked(case: Case, text: str, verdict: str) -> None:
     answer = case.post(text)
+    assert answer.headers["x-llm-verdict"] == verdict
     assert {name for name in answer.headers if name.startswith("x-llm-")} == OWN - {"x-llm-backend", "x-llm-attempts"}
     assert answer.headers["x-llm-request-id"] == case.id
 

@@ -12,7 +12,8 @@ import signal
 import threading
 import time
 from collections import Counter
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from statistics import median
 
 import pytest
@@ -49,50 +50,52 @@ USUAL = ["soak-stream", "soak-whole", "soak-blocked"]
 UPSTREAM_FAULTS = ["soak-reset", "soak-silent", "soak-half", "soak-cut"]
 
 
+@asynccontextmanager
+async def _opened(port: int, **options: int) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """A connection that is closed whatever happens, also when time is up."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, **options)
+    try:
+        yield reader, writer
+    finally:
+        writer.transport.abort()
+
+
 async def _leaves(port: int) -> bytes:
     """Disconnects in the middle of its answer."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(request("soak-stream"))
-    seen = await reader.read(300)
-    writer.transport.abort()
-    return seen
+    async with _opened(port) as (reader, writer):
+        writer.write(request("soak-stream"))
+        return await reader.read(300)
 
 
 async def _half_closes(port: int) -> bytes:
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(request("soak-stream"))
-    writer.write_eof()
-    seen = await reader.read(-1)
-    writer.close()
-    return seen
+    async with _opened(port) as (reader, writer):
+        writer.write(request("soak-stream"))
+        writer.write_eof()
+        return await reader.read(-1)
 
 
 async def _reads_slowly(port: int) -> bytes:
     """A byte a second, for a while."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1)
-    writer.write(request("soak-stream"))
-    seen = b""
-    for _ in range(4):
-        seen += await reader.read(1)
-        await asyncio.sleep(1)
-    writer.transport.abort()
-    return seen
+    async with _opened(port, limit=1) as (reader, writer):
+        writer.write(request("soak-stream"))
+        seen = b""
+        for _ in range(4):
+            seen += await reader.read(1)
+            await asyncio.sleep(1)
+        return seen
 
 
 async def _garbage(port: int) -> bytes:
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(random.randbytes(2000) + b"\r\n\r\n")
-    seen = await reader.read(-1)
-    writer.close()
-    return seen
+    async with _opened(port) as (reader, writer):
+        writer.write(random.randbytes(2000) + b"\r\n\r\n")
+        return await reader.read(-1)
 
 
 async def _slow_headers(port: int) -> bytes:
-    _, writer = await asyncio.open_connection("127.0.0.1", port)
-    for byte in request("soak-whole")[:20]:
-        writer.write(bytes([byte]))
-        await asyncio.sleep(0.2)
-    writer.transport.abort()
+    async with _opened(port) as (_, writer):
+        for byte in request("soak-whole")[:20]:
+            writer.write(bytes([byte]))
+            await asyncio.sleep(0.2)
     return b""
 
 
