@@ -26,6 +26,8 @@ Words = tuple[Hashable, Scope, str]
 class Gate:
     """One answer's.
 
+    ``held`` are the bytes that wait.
+
     Args:
         judging: asks, and knows what is still open.
         policies: those of the exchange; some have services that judge answers.
@@ -40,20 +42,16 @@ class Gate:
         self._lag: float = min((each.moderation.lag for each in self._policies if each.enforced), default=math.inf)
         self._effects: deque[tuple[int, list[Effect]]] = deque()  # with the place in the words up to which they go
         self._asked: deque[tuple[int, list[Question]]] = deque()  # windows: where they end, what was asked
-        self._new: dict[Hashable, tuple[Scope, list[str]]] = {}
-        self._before: dict[Hashable, str] = {}
+        self._new: dict[tuple[Hashable, Scope], list[str]] = {}  # texts without a track share a key, not a scope
+        self._before: dict[tuple[Hashable, Scope], str] = {}
         self._said = self._judged = 0
+        self.held = 0
         self.begun = False
 
     @property
     def listens(self) -> bool:
         """Whether it wants to hear what the answer says."""
         return bool(self._policies)
-
-    @property
-    def held(self) -> int:
-        """Bytes that wait."""
-        return sum(len(each.body) for _, effects in self._effects for each in effects if isinstance(each, Send))
 
     @property
     def waits(self) -> bool:
@@ -63,9 +61,10 @@ class Gate:
     def take(self, effects: list[Effect], words: Iterable[Words], *, end: bool) -> list[Effect]:
         """What an answer would say next, and the words in it; returns what may leave now."""
         for key, scope, text in words:
-            self._new.setdefault(key, (scope, []))[1].append(text)
+            self._new.setdefault((key, scope), []).append(text)
             self._said += len(text)
         if effects:
+            self.held += _size(effects)
             self._effects.append((self._said, effects))
         unasked = self._said - (self._asked[-1][0] if self._asked else self._judged)
         if unasked and (end or unasked >= self._window):
@@ -74,9 +73,9 @@ class Gate:
 
     def _ask(self) -> None:
         texts: list[Said] = []
-        for key, (scope, parts) in self._new.items():
+        for key, parts in self._new.items():
             text = self._before.get(key, "") + "".join(parts)
-            texts.append((scope, text))
+            texts.append((key[1], text))
             self._before[key] = text[-(self._window // _AGAIN or 1) :]
         self._new.clear()
         self._asked.append((self._said, self._judging.ask(self._policies, Phase.RESPONSE, texts)))
@@ -90,6 +89,7 @@ class Gate:
         out: list[Effect] = []
         while self._effects and self._effects[0][0] <= self._judged + self._lag:
             out += self._effects.popleft()[1]
+        self.held -= _size(out)
         self.begun = self.begun or any(isinstance(each, ContinueResponse) for each in out)
         return out
 
@@ -97,3 +97,8 @@ class Gate:
         """Nothing of what waits will leave."""
         self._effects.clear()
         self._asked.clear()
+        self.held = 0
+
+
+def _size(effects: Iterable[Effect]) -> int:
+    return sum(len(each.body) for each in effects if isinstance(each, Send))

@@ -133,8 +133,10 @@ class RouterExchange:
 
     @property
     def held(self) -> int:
-        """Bytes of the answer that are held back or collected."""
+        """Bytes that are held back or collected: of the answer, or of a request that waits to be judged."""
         held = self._gate.held if self._gate else 0
+        if self._state is State.JUDGED and self._decided:
+            held += len(self._received) + len(self._decided.sent)
         return held + (self._answer.held if self._answer and self._state is State.ANSWER else 0)
 
     def _account(self) -> None:
@@ -174,7 +176,9 @@ class RouterExchange:
             return []
         try:
             if self._judging.has_news:
-                return self._timed(self._news(), now)
+                told = self._news()
+                self._account()
+                return self._timed(told, now)
             if answer is None:
                 return []
             if self._state is State.ANSWER and now >= self._heard + self._idle:
@@ -199,6 +203,8 @@ class RouterExchange:
         self._sum_up()
         if self._state is not State.DONE:
             record.end = "cut"
+        self._decided = self._answer = self._gate = None  # the record may wait for services: not the texts with it
+        self._received = b""
         return record
 
     def add_late(self) -> None:
@@ -260,10 +266,10 @@ class RouterExchange:
         self._received = event.body
         self._judging.request_id, self._judging.caller = self.record.request_id, self._traits.caller()
         asked = self._judging.ask(self._armed.moderated, Phase.REQUEST, decided.texts)
+        self._parallel = [each for each in asked if not each.waits]
         if self._judging.waits:
             self._state = State.JUDGED
             return []
-        self._parallel = [each for each in asked if not each.waits]
         return self._go_on()
 
     def _go_on(self) -> list[Effect]:
@@ -514,6 +520,9 @@ class RouterExchange:
 
     def _refuse(self, refused: Refused) -> list[Effect]:
         self._state = State.DONE
+        if self._decided:  # it was to be judged
+            self._decided = None
+            self._judging.give_up()
         return [self._replies.refuse(refused, self._busy)]
 
     def _blocked(self, policy: Policy, what: str, why: str = "") -> list[Effect]:

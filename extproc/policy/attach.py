@@ -27,7 +27,7 @@ _CHAINS_MAX: Final = 64
 """Compiled chains that are kept. Operators' lines give a few; clients' headers choose among combinations."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Traits:
     """What is known of a request when its policies are chosen. ``claims`` are those of a verified token."""
 
