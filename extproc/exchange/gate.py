@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Final
 
 from extproc.events import ContinueResponse, Effect, Send
@@ -32,10 +32,18 @@ class Gate:
         judging: asks, and knows what is still open.
         policies: those of the exchange; some have services that judge answers.
         first: questions about the request, without whose answers nothing may leave.
+        hide: takes out of a text what no service may be told.
     """
 
-    def __init__(self, judging: Judging, policies: Sequence[Policy], first: Sequence[Question]) -> None:
+    def __init__(
+        self,
+        judging: Judging,
+        policies: Sequence[Policy],
+        first: Sequence[Question],
+        hide: Callable[[str], str] = str,
+    ) -> None:
         self._judging = judging
+        self._hide = hide
         self._policies = [each for each in policies if each.moderation and Phase.RESPONSE in each.phases]
         self._first = first
         self._window = min((each.moderation.window for each in self._policies), default=0)
@@ -74,7 +82,7 @@ class Gate:
     def _ask(self) -> None:
         texts: list[Said] = []
         for key, parts in self._new.items():
-            text = self._before.get(key, "") + "".join(parts)
+            text = self._hide(self._before.get(key, "") + "".join(parts))  # whole: what comes in pieces is one word
             texts.append((key[1], text))
             self._before[key] = text[-(self._window // _AGAIN or 1) :]
         self._new.clear()

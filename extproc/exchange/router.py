@@ -355,7 +355,8 @@ class RouterExchange:
             raise Refused(
                 status, "provider_refused", "The provider refused the gateway's credentials.", "authentication_error"
             )
-        gate = Gate(self._judging, self._armed.moderated, self._parallel) if self._armed.moderated else None
+        hide = self._vault.hide if self._vault else str
+        gate = Gate(self._judging, self._armed.moderated, self._parallel, hide) if self._armed.moderated else None
         listens = gate is not None and gate.listens
         chain = self._armed.chain.joined(self._answer_policies)
         inspection = Inspection(self._runtime, chain, self._tally, self._meter, listens)
@@ -500,8 +501,7 @@ class RouterExchange:
             self._gate = None
             self._judging.give_up()
             return effects
-        vault = self._vault
-        words = [(key, scope, vault.hide(text)) for key, scope, text in answer.said] if vault else answer.said.copy()
+        words = answer.said.copy()
         answer.said.clear()
         return self._said(gate.take(effects, words, end=self._state is State.DONE))
 

@@ -75,6 +75,16 @@ def test_a_text_without_a_track_keeps_its_own_scope():
     assert question.texts == ((Scope.ASSISTANT, "hate"),)
 
 
+def test_services_are_not_told_originals_however_they_are_cut():
+    judging = Judging(Tally())
+    gate = Gate(judging, [judge(service=Service(window=100))], (), lambda text: text.replace("jo@x.org", "[email_1]"))
+    for piece in ("mail jo", "@x.", "org and jo@x.", "org"):
+        gate.take(send(piece), [("k", Scope.ASSISTANT, piece)], end=False)
+    gate.take([], [], end=True)
+    told = [text for question in judging.asked for _, text in question.texts]
+    assert told == ["mail [email_1] and [email_1]"]
+
+
 REDACT = {"action": Action.REDACT}
 
 
