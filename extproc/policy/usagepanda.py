@@ -8,16 +8,18 @@ operator's) are ignored; every ``x-usagepanda-*`` header stays inside.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any, Final
 
 from extproc.errors import ConfigError, Refused
-from extproc.policy.api import Action, Mode, Policy
+from extproc.policy.api import Action, Mode, Phase, Policy
 from extproc.policy.attach import Traits
 from extproc.policy.kinds import ANY_POLICY
 from extproc.policy.kinds.base import Context
 
 PREFIX: Final = "x-usagepanda-"
+_MOST: Final = 16
 _PACKS: Final = {"profanity": "profanity", "adult": "adult", "dan": "prompt-injection"}
 _ACTIONS: Final = {action.value: action for action in (Action.AUDIT, Action.REDACT, Action.BLOCK)}
 _TRUE: Final = frozenset({"true", "1"})
@@ -36,6 +38,7 @@ class Aliases:
         self._policies = policies
         self._context = context
         self._cached = lru_cache(256)(self._made)
+        self._listed = lru_cache(256)(self._list)  # the same policy for the same words: it is compiled once
         self._readers: dict[str, Callable[[str], tuple[Policy, ...]]] = {
             "request-wordlists": lambda value: self._lists(value, "request"),
             "response-wordlists": lambda value: self._lists(value, "response"),
@@ -56,25 +59,28 @@ class Aliases:
         for name, value in traits.headers.items():
             if name.startswith(PREFIX) and (reader := self._readers.get(name.removeprefix(PREFIX))):
                 found += reader(value.strip().lower())
-        return tuple(found)
+        return tuple({id(each): each for each in found}.values())
 
     def _lists(self, value: str, phase: str) -> tuple[Policy, ...]:
         found = []
-        for entry in filter(None, (each.strip() for each in value.split(","))):
+        entries = [each.strip() for each in value.split(",", _MOST)]
+        if len(entries) > _MOST:
+            raise _refused(f"{PREFIX}{phase}-wordlists names more than {_MOST} lists.")
+        for entry in filter(None, entries):
             name, _, word = entry.partition(":")
             action = _ACTIONS.get(word.strip())
             if action is None:
                 raise _refused(f"{PREFIX}{phase}-wordlists: write LIST:ACTION, where ACTION is audit, redact or block.")
-            found.append(self._list(name.strip(), phase, action))
+            found.append(self._listed(name.strip(), Phase(phase), action))
         return tuple(found)
 
-    def _list(self, name: str, phase: str, action: Action) -> Policy:
+    def _list(self, name: str, phase: Phase, action: Action) -> Policy:
         if name in _PACKS:
-            made = self._cached(name, ("kind", "wordlist"), ("pack", _PACKS[name]), ("phase", phase))
+            made = self._cached(name, ("kind", "wordlist"), ("pack", _PACKS[name]), ("phase", phase.value))
         elif name == "custom" and "custom" in self._policies:
-            made = self._policies["custom"]
+            made = replace(self._policies["custom"], phases=frozenset({phase}))
         else:
-            raise _refused(f"{PREFIX}{phase}-wordlists names a list that does not exist.")
+            raise _refused(f"{PREFIX}{phase.value}-wordlists names a list that does not exist.")
         return made.acting(action, Mode.ENFORCE)
 
     def _limit(self, field: str, value: str) -> tuple[Policy, ...]:
