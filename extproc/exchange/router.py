@@ -80,6 +80,7 @@ class RouterExchange:
         self._vault: Vault | None = None
         self._parallel: list[Question] = []
         self._gate: Gate | None = None
+        self._trailers: list[events.DropTrailers] = []  # what to say of the answer's, once they have come
         self._tally = Tally()
         self._judging = Judging(self._tally)
         self._meter = Meter(self._format)
@@ -388,7 +389,8 @@ class RouterExchange:
         if self._answer is None:
             return []
         effects = self._tell(self._answer.close(), trailers=True)
-        return [*effects, events.DropTrailers(request=False, names=event.names)]
+        self._trailers.append(events.DropTrailers(request=False, names=event.names))
+        return [*effects, *self._trailers]
 
     def _tell(self, verdict: Verdict, *, trailers: bool = False) -> list[Effect]:
         """Turn what the answer came to into effects; its headers leave with the first byte a client can notice."""
@@ -490,13 +492,15 @@ class RouterExchange:
             refused or Refused(503, "undecided", "The answer could not be judged.", "api_error"), policy
         )
         self._end(ending)
-        return [events.Send(ending.body, True, self._closing_metadata(ending))]
+        return [events.Send(ending.body, not self._trailers, self._closing_metadata(ending)), *self._trailers]
 
     def _gated(self, effects: list[Effect]) -> list[Effect]:
         """What may leave now of what has been said so far."""
         gate, answer = self._gate, self._answer
         if gate is None or answer is None:
             return effects
+        if any(isinstance(each, events.DropTrailers) and each.request for each in effects):
+            return effects  # nothing of the answer
         if any(isinstance(each, events.Respond) for each in effects):
             self._gate = None
             self._judging.give_up()

@@ -161,3 +161,28 @@ def test_what_waits_at_the_gate_is_counted_without_looking_at_all_of_it():
     assert gate.held == 6
     gate.drop()
     assert gate.held == 0
+
+
+def held_stream(**more):
+    one = exchange(policy(Service(window=8), ANSWERS, **more))
+    requested(one, stream=True)
+    one.receive(answer_headers("text/event-stream"))
+    one.receive(events.ResponseBody(sse({"content": "good words"}), False))
+    return one, one.questions()
+
+
+def test_a_requests_trailers_do_not_wait_at_the_gate():
+    one, _ = held_stream()
+    assert one.receive(events.RequestTrailers(("x-a",))) == [events.DropTrailers(request=True, names=("x-a",))]
+
+
+def test_an_answer_that_is_stopped_behind_its_trailers_answers_them():
+    one, questions = held_stream()
+    assert len(told(one, *questions)) == 2
+    one.receive(events.ResponseBody(sse({"content": "hate"}) + b"data: [DONE]\n\n", False))
+    assert one.receive(events.ResponseTrailers(("x-b",))) == []
+    send_, trailers = told(one, *one.questions(), "hate")
+    assert not send_.end
+    assert b"hate" not in send_.body
+    assert trailers == events.DropTrailers(request=False, names=("x-b",))
+    assert one.answered
