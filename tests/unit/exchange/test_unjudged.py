@@ -186,3 +186,16 @@ def test_an_answer_that_is_stopped_behind_its_trailers_answers_them():
     assert b"hate" not in send_.body
     assert trailers == events.DropTrailers(request=False, names=("x-b",))
     assert one.answered
+
+
+def test_a_truncated_answer_ends_at_its_first_match():
+    one = exchange(truncating())
+    requested(one)
+    one.receive(answer_headers())
+    message = {"reasoning_content": "first END", "content": "second END", "refusal": "third END"}
+    effects = one.receive(
+        events.ResponseBody(orjson.dumps({"choices": [{"message": message, "finish_reason": "stop"}]}), True)
+    )
+    (choice,) = orjson.loads(effects[-1].body)["choices"]
+    assert choice["message"] == {"reasoning_content": "first ", "content": None, "refusal": None}
+    assert choice["finish_reason"] == "content_filter"
