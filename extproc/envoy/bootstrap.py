@@ -13,6 +13,8 @@ from extproc.envoy import clusters, routes, types
 from extproc.envoy.filters import router_filter
 from extproc.envoy.layout import Layout
 from extproc.envoy.types import Json, typed
+from extproc.exchange.replies import VERDICTS
+from extproc.exchange.router import USAGE
 from extproc.runtime import Runtime
 
 _HEAP = 2 << 30
@@ -135,7 +137,10 @@ def _manager(name: str, config: Config, layout: Layout) -> Json:
 
 
 def _access_log() -> Json:
-    """Only what the processor cannot know: the true end of the exchange. No query strings, they may hold keys."""
+    """How the exchange really ended, which the processor cannot know, and what it came to.
+
+    No query strings: they may hold keys.
+    """
     fields: dict[str, Any] = {
         "time": "%START_TIME%",
         "event": "access",
@@ -151,6 +156,8 @@ def _access_log() -> Json:
         "attempts": "%UPSTREAM_REQUEST_ATTEMPT_COUNT%",
         "upstream": "%UPSTREAM_HOST%",
         "protocol": "%PROTOCOL%",
+        "verdicts": f"%DYNAMIC_METADATA({VERDICTS})%",
+        "usage": f"%DYNAMIC_METADATA({USAGE})%",
     }
     return {
         "name": "envoy.access_loggers.stdout",

@@ -95,8 +95,10 @@ class Replies:
         body = self._format.error(refused.status, refused.code, refused.message, refused.kind)
         return self.say(refused.status, body, refused.code, busy, extra=tuple(extra))
 
-    def block(self, policy: Policy, what: str, created: int, busy: float, why: str = "") -> events.Respond:
-        """A policy's refusal of a ``request`` or an ``answer``; ``why`` it says, never what matched."""
+    def block(
+        self, policy: Policy, what: str, created: int, busy: float, why: str = "", param: str = ""
+    ) -> events.Respond:
+        """A policy's refusal of a ``request`` or an ``answer``; ``why`` it says and of which field, never what matched."""
         self._record.end = "blocked"
         self._record.error = policy.name
         message = blocked(policy, what, why)
@@ -104,7 +106,7 @@ class Replies:
             return self._answer(message, created, busy, "blocked", refuses=True)
         if policy.style is Style.TRUNCATE and what != "request":
             return self._answer("", created, busy, "blocked", refuses=True)
-        body = self._format.error(policy.status, policy.name, message, "policy_violation")
+        body = self._format.error(policy.status, policy.name, message, "policy_violation", param)
         extra = (("x-request-id", self._record.request_id), ("x-should-retry", "false"))
         return self.say(policy.status, body, "blocked", busy, extra=extra)
 

@@ -259,7 +259,7 @@ class RouterExchange:
         self.record.unscanned = decided.unscanned
         self.record.verdict = max(decided.outcome, self._tally.strongest(), key=list(Outcome).index).value
         if decided.outcome is Outcome.BLOCK and decided.policy:
-            return self._blocked(decided.policy, "request", decided.why)
+            return self._blocked(decided.policy, "request", decided.why, decided.param)
         if decided.outcome is Outcome.REPLY:
             return self._reply(decided.reply)
         self._decided = decided
@@ -529,9 +529,9 @@ class RouterExchange:
             self._judging.give_up()
         return [self._replies.refuse(refused, self._busy)]
 
-    def _blocked(self, policy: Policy, what: str, why: str = "") -> list[Effect]:
+    def _blocked(self, policy: Policy, what: str, why: str = "", param: str = "") -> list[Effect]:
         self._state = State.DONE
-        return [self._replies.block(policy, what, int(self._now()), self._busy, why)]
+        return [self._replies.block(policy, what, int(self._now()), self._busy, why, param)]
 
     def _reply(self, text: str) -> list[Effect]:
         self._state = State.DONE

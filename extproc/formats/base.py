@@ -114,8 +114,8 @@ class Format(Protocol):
         """Tokens used, where an answer or event says so."""
         ...
 
-    def error(self, status: int, code: str, message: str, kind: str) -> bytes:
-        """An error body."""
+    def error(self, status: int, code: str, message: str, kind: str, param: str = "") -> bytes:
+        """An error body; ``param`` names the field at fault, if it is one."""
         ...
 
     def error_event(self, code: str, message: str, kind: str) -> bytes:

@@ -163,9 +163,9 @@ class OpenAIChat:
             reasoning=_count(usage.get("completion_tokens_details"), "reasoning_tokens"),
         )
 
-    def error(self, status: int, code: str, message: str, kind: str) -> bytes:
+    def error(self, status: int, code: str, message: str, kind: str, param: str = "") -> bytes:
         """An error body."""
-        return dump({"error": {"message": message, "type": kind, "param": None, "code": code}})
+        return dump({"error": {"message": message, "type": kind, "param": param or None, "code": code}})
 
     def error_event(self, code: str, message: str, kind: str) -> bytes:
         """An error in the middle of a stream (SDKs raise on it), and the stream's end."""

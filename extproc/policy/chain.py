@@ -168,7 +168,7 @@ class Chain:
         seen = text if view is None else view.show(text) + view.end()
         lenses = guard.whole
         found = []
-        for match in lenses.scan(seen):
+        for match in (each for each in lenses.scan(seen) if not each.more):
             policy, rule = lenses.policy(match), lenses.rule(match)
             found.append(Finding(policy, rule.label, match.start, match.end, seen[match.start : match.end]))
         return sorted(found, key=lambda each: (each.start, each.end))
@@ -204,8 +204,8 @@ class _Whole:
             if start > at:
                 ops.append(Op(start - at))
             rule = lenses.rule(first)
-            text = rule.replacement
-            if vault is not None and lenses.policy(first).restore:
+            text = "" if first.more else rule.replacement
+            if text and vault is not None and lenses.policy(first).restore:
                 text = vault.replacement(rule.label, text, self.seen[start:stop])
             ops.append(Op(stop - start, text))
             at = stop
@@ -219,7 +219,8 @@ class _Whole:
 
 def _record(scanner: Lenses, matches: list[Match], tally: Tally, decision: Decision) -> None:
     for match in matches:
-        tally.add(scanner.policy(match), scanner.rule(match).label)
+        if not match.more:
+            tally.add(scanner.policy(match), scanner.rule(match).label)
     if matches and decision.outcome is Outcome.ALLOW:
         decision.outcome = Outcome.AUDIT
 

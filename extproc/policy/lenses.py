@@ -140,7 +140,7 @@ class _Reading:
         """From the places shown to those looked at."""
         for map_ in reversed(self._maps):
             if matches:
-                spans = [match._replace(start=map_.start(match.start), end=map_.end(match.end)) for match in matches]
+                spans = [span for match in matches for span in _behind(map_, match)]
                 matches = [span for span in spans if span.start < span.end]  # behind a barrier there may be nothing
             reached = map_.start(limit)
             map_.forget(limit)
@@ -152,6 +152,13 @@ class _Reading:
             shift += map_.shift
         self._shift = shift
         return matches, limit
+
+
+def _behind(map_: Map, match: Match) -> list[Match]:
+    """A match in what is shown as one in the source; how one goes on, character by character."""
+    if not match.more:
+        return [match._replace(start=map_.start(match.start), end=map_.end(match.end))]
+    return [match._replace(start=start, end=end) for start, end in map_.runs(match.start, match.end)]
 
 
 class LensReader:

@@ -22,8 +22,8 @@ from extproc.policy.words import WordBundle, WordRule
 class Match(NamedTuple):
     """Characters ``start`` to ``end`` of a text, found by the rule with this ``order`` in the scanner.
 
-    ``more``: how an open-ended match goes on that an earlier part of the text began; it follows that, and is not a
-    match of its own.
+    ``more``: how an open-ended match goes on; it follows that, and is not a match of its own. Behind a view there may be
+    gaps in it: characters that are not shown. They stay, since nobody can tell how long to wait for what follows them.
     """
 
     start: int
@@ -145,8 +145,10 @@ class Scanner:
                 return limit
             cursor = span[1]
             if span[0] < span[1]:
-                cursor = self._extend(order, sample, cursor, ahead)
                 found.append(Match(span[0], cursor, order))
+                cursor = self._extend(order, sample, cursor, ahead)
+                if cursor > span[1]:
+                    found.append(Match(span[1], cursor, order, more=True))
         return cursor
 
     def scan(self, text: str) -> list[Match]:
@@ -259,10 +261,13 @@ class PolicyFailedError(Exception):
 
 
 def clusters(matches: list[Match]) -> list[tuple[int, int, Match]]:
-    """Sorted matches of a whole text as what is replaced at once: (start, end, the match whose replacement it gets)."""
+    """Sorted matches of a whole text as what is replaced at once: (start, end, the match whose replacement it gets).
+
+    That of a match that goes on behind a gap (see ``Match.more``) is empty.
+    """
     found: list[tuple[int, int, Match]] = []
     for match in matches:
-        if found and match.start < found[-1][1]:
+        if found and match.start < found[-1][1] + match.more:
             start, end, first = found[-1]
             found[-1] = start, max(end, match.end), first
         else:
@@ -273,10 +278,10 @@ def clusters(matches: list[Match]) -> list[tuple[int, int, Match]]:
 def lay(scanner: Entries, matches: list[Match], cursor: int, ops: list[Op]) -> int:
     """Turn sorted matches into operations from ``cursor`` on; returns where the last cluster ends."""
     for match in matches:
-        if match.start >= cursor and not match.more:
+        if match.start > cursor or (match.start == cursor and not match.more):
             if match.start > cursor:
                 ops.append(Op(match.start - cursor))
-            ops.append(Op(match.end - match.start, scanner.rule(match).replacement))
+            ops.append(Op(match.end - match.start, "" if match.more else scanner.rule(match).replacement))
             cursor = match.end
         elif match.end > cursor:  # grows the cluster
             ops.append(Op(match.end - cursor, ""))

@@ -102,6 +102,19 @@ class Map:
         """Where in the source the shown character before ``at`` ends."""
         return self._span(at - 1)[1]
 
+    def runs(self, start: int, end: int) -> list[tuple[int, int]]:
+        """What stands behind the shown characters from ``start`` to ``end``: (start, end) without what is between them."""
+        if not self._segments:
+            return [(self._span(start)[0], self._span(end - 1)[1])]
+        found: list[tuple[int, int]] = []
+        for at in range(start, end):
+            begin, stop = self._span(at)
+            if found and begin <= found[-1][1]:
+                found[-1] = found[-1][0], max(stop, found[-1][1])
+            else:
+                found.append((begin, stop))
+        return found
+
     def _span(self, at: int) -> tuple[int, int]:
         if not self._segments:
             place = at + self.source - self.shown

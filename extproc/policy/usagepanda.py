@@ -76,12 +76,13 @@ class Aliases:
 
     def _list(self, name: str, phase: Phase, action: Action) -> Policy:
         if name in _PACKS:
-            made = self._cached(name, ("kind", "wordlist"), ("pack", _PACKS[name]), ("phase", phase.value))
+            made = self._cached(name, ("kind", "wordlist"), ("pack", _PACKS[name]))
         elif name == "custom" and "custom" in self._policies:
-            made = replace(self._policies["custom"], phases=frozenset({phase}))
+            made = self._policies["custom"]
         else:
-            raise _refused(f"{PREFIX}{phase.value}-wordlists names a list that does not exist.")
-        return made.acting(action, Mode.ENFORCE)
+            raise _refused(f"{PREFIX}{phase}-wordlists names a list that does not exist.")
+        judges = made.request if phase is Phase.REQUEST else None
+        return replace(made.acting(action, Mode.ENFORCE), phases=frozenset({phase}), request=judges)
 
     def _limit(self, field: str, value: str) -> tuple[Policy, ...]:
         if value in ("", "0"):

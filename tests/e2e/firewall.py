@@ -181,6 +181,7 @@ def start_firewall(start: Start, judge: Judge) -> Running:
         "firewall",
         environment={"JUDGE_KEY": JUDGE_KEY},
         policies=policies,
+        sets={"pair": ["extra", "marks"]},
         attach=attach,
         processor={"python": True, "keep_alive": "300ms", "message_timeout": "3s"},
         overrides={"usagepanda": True, "loosen": [{"policies": ["extra"], "to": {"jwt": {"team": "trusted"}}}]},

@@ -162,7 +162,8 @@ def test_a_putty_key_is_found_by_its_private_lines():
 def test_long_tokens_go_whole():
     dice = random.Random(10)
     token = made.jwt(dice, payload=b'{"x":"' + b"a1" * 4000 + b'"}')
-    assert redacted(f"Bearer {token} ok") == "Bearer [jwt] ok"
+    assert redacted(f"see {token} ok") == "see [jwt] ok"
+    assert redacted(f"Bearer {token} ok") == "Bearer [authorization] ok"
 
 
 def test_groups_families_and_exceptions_choose():
