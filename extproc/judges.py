@@ -64,7 +64,7 @@ def _inspected(judge: Local, question: Question) -> Found:
     if said is None:
         return Found()
     if isinstance(said, Block):
-        return Found((said.label,))
+        return Found((said.label,), blocks=True)
     if isinstance(said, Audit):
         return Found((said.label,), watches=True)
     marks: list[list[tuple[int, int, str]]] = [[] for _ in question.texts]

@@ -31,7 +31,7 @@ class Text(NamedTuple):
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Caller:
     """Whose texts they are. ``principal`` and ``claims`` are what Envoy has verified; empty if nothing."""
 

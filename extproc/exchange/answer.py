@@ -287,14 +287,13 @@ class WholeAnswer:
             )
         except LimitExceeded:
             return self._unreadable("upstream_too_large")
-        if decision.outcome is Outcome.BLOCK and decision.policy and decision.cuts:
-            return Verdict(sent, commit=True, end=True, policy=decision.policy)
-        if decision.outcome is Outcome.BLOCK and decision.policy:
-            return Verdict(end=True, refused=Refused(400, decision.policy.name, ""), policy=decision.policy)
+        blocked = decision.policy if decision.outcome is Outcome.BLOCK else None
+        if blocked and not decision.cuts:
+            return Verdict(end=True, refused=Refused(400, blocked.name, ""), policy=blocked)
         if self._inspection.listens:
             spans = self._runtime.format.response_spans(value if sent is raw else parse(sent))
             self.said += [(span.path, span.scope, span.text) for span in spans]
-        return Verdict(sent, commit=True, end=True)
+        return Verdict(sent, commit=True, end=True, policy=blocked)
 
     def stop(self, refused: Refused, policy: Policy | None = None) -> Verdict:
         """See ``Answer.stop``."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Final
 
 from extproc.events import ContinueResponse, Effect, Send
@@ -26,22 +26,32 @@ Words = tuple[Hashable, Scope, str]
 class Gate:
     """One answer's.
 
+    ``held`` are the bytes that wait.
+
     Args:
         judging: asks, and knows what is still open.
         policies: those of the exchange; some have services that judge answers.
         first: questions about the request, without whose answers nothing may leave.
+        hide: takes out of a text what no service may be told.
     """
 
-    def __init__(self, judging: Judging, policies: Sequence[Policy], first: Sequence[Question]) -> None:
+    def __init__(
+        self,
+        judging: Judging,
+        policies: Sequence[Policy],
+        first: Sequence[Question],
+        hide: Callable[[str], str] = str,
+    ) -> None:
         self._judging = judging
+        self._hide = hide
         self._policies = [each for each in policies if each.moderation and Phase.RESPONSE in each.phases]
         self._first = first
         self._window = min((each.moderation.window for each in self._policies), default=0)
         self._lag: float = min((each.moderation.lag for each in self._policies if each.enforced), default=math.inf)
         self._effects: deque[tuple[int, list[Effect]]] = deque()  # with the place in the words up to which they go
         self._asked: deque[tuple[int, list[Question]]] = deque()  # windows: where they end, what was asked
-        self._new: dict[Hashable, tuple[Scope, list[str]]] = {}
-        self._before: dict[Hashable, str] = {}
+        self._new: dict[tuple[Hashable, Scope], list[str]] = {}  # texts without a track share a key, not a scope
+        self._before: dict[tuple[Hashable, Scope], str] = {}
         self._said = self._judged = 0
         self.held = 0
         """Bytes that wait."""
@@ -60,7 +70,7 @@ class Gate:
     def take(self, effects: list[Effect], words: Iterable[Words], *, end: bool) -> list[Effect]:
         """What an answer would say next, and the words in it; returns what may leave now."""
         for key, scope, text in words:
-            self._new.setdefault(key, (scope, []))[1].append(text)
+            self._new.setdefault((key, scope), []).append(text)
             self._said += len(text)
         if effects:
             self._effects.append((self._said, effects))
@@ -72,9 +82,9 @@ class Gate:
 
     def _ask(self) -> None:
         texts: list[Said] = []
-        for key, (scope, parts) in self._new.items():
-            text = self._before.get(key, "") + "".join(parts)
-            texts.append((scope, text))
+        for key, parts in self._new.items():
+            text = self._hide(self._before.get(key, "") + "".join(parts))  # whole: what comes in pieces is one word
+            texts.append((key[1], text))
             self._before[key] = text[-(self._window // _AGAIN or 1) :]
         self._new.clear()
         self._asked.append((self._said, self._judging.ask(self._policies, Phase.RESPONSE, texts)))

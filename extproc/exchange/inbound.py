@@ -67,7 +67,7 @@ def check_model(model: str | None, known: Collection[str]) -> str:
     return model
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Decided:
     """What became of a request.
 

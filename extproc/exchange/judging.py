@@ -22,7 +22,7 @@ Said = tuple[Scope, str]
 """A text and whose words it is."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)  # a log that shows one must not show texts
 class Question:
     """Texts for a policy's service. ``waits``: the request does not go on without the answer.
 
@@ -37,20 +37,22 @@ class Question:
     caller: Caller = field(default_factory=Caller)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Found:
     """A service's answer. ``labels``: the categories it found; ``spans`` by text: (start, end, replacement).
 
-    ``watches``: it only wants that recorded. ``failed``: there is no answer.
+    ``watches``: it only wants that recorded; ``blocks``: it wants that blocked, whatever the policy's action would be.
+    ``failed``: there is no answer.
     """
 
     labels: tuple[str, ...] = ()
     spans: tuple[tuple[tuple[int, int, str], ...], ...] = ()
     watches: bool = False
+    blocks: bool = False
     failed: bool = False
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Judging:
     """The questions of one exchange.
 
@@ -97,7 +99,7 @@ class Judging:
         found, self._news = self._news, []
         for question, answer in found:
             self._open.discard(question)
-            self._weigh(question.policy, answer)
+            self._weigh(question, answer)
         return found
 
     def waiting(self, questions: Iterable[Question] | None = None) -> bool:
@@ -115,14 +117,25 @@ class Judging:
         self._open.clear()
         self.asked.clear()
 
-    def _weigh(self, policy: Policy, answer: Found) -> None:
+    def _weigh(self, question: Question, answer: Found) -> None:
+        policy = question.policy
         if answer.failed:
             blocks = policy.enforced and policy.on_error is OnError.BLOCK
             self.tally.add(policy, FAILED, outcome=Outcome.BLOCK if blocks else Outcome.AUDIT)
             if blocks and not self.refused and not self.blocked:
                 self.refused = Refused(503, "undecided", "The request could not be judged; try again.", "api_error")
             return
+        blocks = policy.enforced and not answer.watches and (answer.blocks or not _redactable(question, answer))
+        outcome = Outcome.AUDIT if answer.watches else Outcome.BLOCK if blocks else None
         for label in answer.labels:
-            self.tally.add(policy, label, outcome=Outcome.AUDIT if answer.watches else None)
-        if answer.labels and policy.enforced and not answer.watches and policy.action is Action.BLOCK:
+            self.tally.add(policy, label, outcome=outcome)
+        if answer.labels and blocks:
             self.blocked = self.blocked or policy
+
+
+def _redactable(question: Question, answer: Found) -> bool:
+    """Whether what was found can be taken out: only of a request that waits, and where it is said where it is."""
+    if question.policy.action is not Action.REDACT or not question.waits:
+        return False
+    places = [(mark, text) for marks, (_, text) in zip(answer.spans, question.texts, strict=False) for mark in marks]
+    return bool(places) and all(0 <= start < end <= len(text) for (start, end, _), text in places)

@@ -80,6 +80,7 @@ class RouterExchange:
         self._vault: Vault | None = None
         self._parallel: list[Question] = []
         self._gate: Gate | None = None
+        self._trailers: list[events.DropTrailers] = []  # what to say of the answer's, once they have come
         self._tally = Tally()
         self._judging = Judging(self._tally)
         self._meter = Meter(self._format)
@@ -133,8 +134,10 @@ class RouterExchange:
 
     @property
     def held(self) -> int:
-        """Bytes of the answer that are held back or collected."""
+        """Bytes that are held back or collected: of the answer, or of a request that waits to be judged."""
         held = self._gate.held if self._gate else 0
+        if self._state is State.JUDGED and self._decided:
+            held += len(self._received) + len(self._decided.sent)
         return held + (self._answer.held if self._answer and self._state is State.ANSWER else 0)
 
     def _account(self) -> None:
@@ -200,6 +203,8 @@ class RouterExchange:
         self._sum_up()
         if self._state is not State.DONE:
             record.end = "cut"
+        self._decided = self._answer = self._gate = None  # the record may wait for services: not the texts with it
+        self._received = b""
         return record
 
     def add_late(self) -> None:
@@ -261,10 +266,10 @@ class RouterExchange:
         self._received = event.body
         self._judging.request_id, self._judging.caller = self.record.request_id, self._traits.caller()
         asked = self._judging.ask(self._armed.moderated, Phase.REQUEST, decided.texts)
+        self._parallel = [each for each in asked if not each.waits]
         if self._judging.waits:
             self._state = State.JUDGED
             return []
-        self._parallel = [each for each in asked if not each.waits]
         return self._go_on()
 
     def _go_on(self) -> list[Effect]:
@@ -350,7 +355,8 @@ class RouterExchange:
             raise Refused(
                 status, "provider_refused", "The provider refused the gateway's credentials.", "authentication_error"
             )
-        gate = Gate(self._judging, self._armed.moderated, self._parallel) if self._armed.moderated else None
+        hide = self._vault.hide if self._vault else str
+        gate = Gate(self._judging, self._armed.moderated, self._parallel, hide) if self._armed.moderated else None
         listens = gate is not None and gate.listens
         chain = self._armed.chain.joined(self._answer_policies)
         inspection = Inspection(self._runtime, chain, self._tally, self._meter, listens)
@@ -382,7 +388,8 @@ class RouterExchange:
         if self._answer is None:
             return []
         effects = self._tell(self._answer.close(), trailers=True)
-        return [*effects, events.DropTrailers(request=False, names=event.names)]
+        self._trailers.append(events.DropTrailers(request=False, names=event.names))
+        return [*effects, *self._trailers]
 
     def _tell(self, verdict: Verdict, *, trailers: bool = False) -> list[Effect]:
         """Turn what the answer came to into effects; its headers leave with the first byte a client can notice."""
@@ -484,19 +491,20 @@ class RouterExchange:
             refused or Refused(503, "undecided", "The answer could not be judged.", "api_error"), policy
         )
         self._end(ending)
-        return [events.Send(ending.body, True, self._closing_metadata(ending))]
+        return [events.Send(ending.body, not self._trailers, self._closing_metadata(ending)), *self._trailers]
 
     def _gated(self, effects: list[Effect]) -> list[Effect]:
         """What may leave now of what has been said so far."""
         gate, answer = self._gate, self._answer
         if gate is None or answer is None:
             return effects
+        if any(isinstance(each, events.DropTrailers) and each.request for each in effects):
+            return effects  # nothing of the answer
         if any(isinstance(each, events.Respond) for each in effects):
             self._gate = None
             self._judging.give_up()
             return effects
-        vault = self._vault
-        words = [(key, scope, vault.hide(text)) for key, scope, text in answer.said] if vault else answer.said.copy()
+        words = answer.said.copy()
         answer.said.clear()
         told = self._said(gate.take(effects, words, end=self._state is State.DONE))
         most = self._runtime.config.processor.max_held
@@ -520,6 +528,9 @@ class RouterExchange:
 
     def _refuse(self, refused: Refused) -> list[Effect]:
         self._state = State.DONE
+        if self._decided:  # it was to be judged
+            self._decided = None
+            self._judging.give_up()
         return [self._replies.refuse(refused, self._busy)]
 
     def _blocked(self, policy: Policy, what: str, why: str = "", param: str = "") -> list[Effect]:

@@ -348,12 +348,16 @@ class GuardedStream:
     def _emit(self, frame: Frame) -> None:
         self._held -= len(frame.event.raw)
         self._out.append(self._bytes(frame))
-        if self.said is not None:
-            self.said += [(each.piece.track, each.piece.scope, "".join(each.out)) for each in frame.parts if each.out]
+        self._say(frame)
         frame.parts.clear()  # they know their event: apart, both are freed at once and not by a later collection
         self.telling = self.telling or frame.telling
         for number in frame.ended:
             self._choices[number] = True
+
+    def _say(self, frame: Frame) -> None:
+        """Tell who listens of the words of an event that leaves."""
+        if self.said is not None:
+            self.said += [(each.piece.track, each.piece.scope, "".join(each.out)) for each in frame.parts if each.out]
 
     def _bytes(self, frame: Frame) -> bytes:
         if frame.event.data is None:
@@ -373,6 +377,7 @@ class GuardedStream:
         for track, queue in self._tracks.values():
             if track.blocked and queue and queue[0].at and self._next(queue[0].frame) and _named(queue[0].frame):
                 self._out.append(self._bytes(queue[0].frame))
+                self._say(queue[0].frame)
                 self.telling = True
         self._refuse(Refused(policy.status, policy.name, blocked(policy, "stream"), "policy_violation"))
 

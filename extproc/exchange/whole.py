@@ -42,9 +42,14 @@ def inspect(
     if phase is Phase.RESPONSE:
         for echo in format_.echoes(value, set(values)):
             values[echo] = b"null"
+    ends: dict[Path, bytes] = {}
     for index, text in decision.cuts.items():
         edits = format_.cut(value, spans[index].path, text)
-        values = {path: new for path, new in values.items() if not _within(path, edits)} | dict(edits)
+        ends |= {
+            path: new for path, new in edits.items() if ends.get(path) != b"null"
+        }  # what one takes away stays away
+    if ends:
+        values = {path: new for path, new in values.items() if not _within(path, ends)} | ends
     return decision, replace(raw, values) if values else raw
 
 

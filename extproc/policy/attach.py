@@ -1,12 +1,12 @@
 """Which policies apply to a request: the lines of ``attach``, what the request is, and what its headers ask for.
 
 Owns: the union (every line that matches adds), the dated exceptions, and the order of policies (as the configuration
-first names them). Chains are compiled once for every set of policies that really occurs.
+first names them). Chains are compiled once for every set of policies that the lines give. What headers ask for is put
+together from chains of one policy each: a client that tries all combinations costs nobody a compilation.
 """
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +16,7 @@ from extproc.config.attach import Target
 from extproc.plugin import Caller
 from extproc.policy.api import Action, Mode, Policy
 from extproc.policy.chain import Chain
+from extproc.policy.rules import compile_re2, escape
 
 ROUTE: Final = "xds.route_name"
 PRINCIPALS: Final = ("connection.uri_san_peer_certificate", "connection.subject_peer_certificate")
@@ -24,10 +25,12 @@ JWT: Final = "envoy.filters.http.jwt_authn"
 """Attributes and dynamic metadata that Envoy is asked for where a line needs them."""
 
 _CHAINS_MAX: Final = 64
-"""Compiled chains that are kept. Operators' lines give a few; clients' headers choose among combinations."""
+"""Combinations of policies that are compiled together, and requests' wishes that are remembered."""
+_SINGLES_MAX: Final = 1024
+"""Policies compiled by themselves: those of the configuration, with each action."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Traits:
     """What is known of a request when its policies are chosen. ``claims`` are those of a verified token."""
 
@@ -73,7 +76,8 @@ def predicate(target: Target | None) -> Predicate:
 
 
 def _one(globs: Sequence[str], values: Callable[[Traits], Iterable[str]]) -> Predicate:
-    pattern = re.compile("|".join(".*".join(map(re.escape, glob.split("*"))) for glob in globs), re.DOTALL)
+    # RE2: clients choose some of these values, and a glob with several stars must not cost more than their length
+    pattern = compile_re2("(?s:" + "|".join(".*".join(map(escape, glob.split("*"))) for glob in globs) + ")")
     return lambda traits: any(pattern.fullmatch(value) for value in values(traits))
 
 
@@ -118,6 +122,7 @@ class Wish:
 
 
 _NOTHING: Final = Wish()
+_EMPTY: Final = Chain(())
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +159,8 @@ class Attached:
         self._lines = tuple(line for line in lines if not line.always)
         self._now = now
         self._armed: dict[Any, Armed] = {}
-        self._chains: dict[tuple[int, ...], tuple[tuple[Policy, ...], Chain]] = {}
+        self._chains: dict[tuple[str, ...], Chain] = {}
+        self._singles: dict[int, tuple[Policy, Chain]] = {}
         self._variants: dict[tuple[str, Action], Policy] = {}
         self.usual = self._arm(self._always, _NOTHING)
 
@@ -193,7 +199,7 @@ class Attached:
             elif (action := actions[name]) is not None:
                 chosen.append(self._variant(name, action))
         policies = (*chosen, *wish.own)
-        chain = self._chain(policies)
+        chain = self._joined(policies) if wish else self._chain(policies)
         return Armed(
             policies,
             chain,
@@ -210,10 +216,25 @@ class Attached:
         return self._variants[key]
 
     def _chain(self, policies: tuple[Policy, ...]) -> Chain:
-        key = tuple(id(each) for each in policies)
-        found = self._chains.get(key)
-        if found is None:
+        """Compiled together, which is fastest to run; but lines may go by what clients choose, so not without end."""
+        key = tuple(each.name for each in policies)
+        if key not in self._chains:
             if len(self._chains) >= _CHAINS_MAX:
-                self._chains.clear()
-            found = self._chains[key] = policies, Chain(policies)  # the policies too: or an id could be given out again
+                return self._joined(policies)
+            self._chains[key] = Chain(policies)
+        return self._chains[key]
+
+    def _joined(self, policies: Iterable[Policy]) -> Chain:
+        chain = _EMPTY
+        for each in policies:
+            if each.rules:  # others have no part in a chain
+                chain = chain.with_chain(self._single(each))
+        return chain
+
+    def _single(self, policy: Policy) -> Chain:
+        found = self._singles.get(id(policy))
+        if found is None:
+            if len(self._singles) >= _SINGLES_MAX:
+                self._singles.clear()
+            found = self._singles[id(policy)] = policy, Chain((policy,))  # the policy too: ids are given out again
         return found[1]

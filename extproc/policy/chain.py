@@ -96,9 +96,10 @@ class Chain:
 
     def joined(self, policies: Sequence[Policy]) -> Chain:
         """This and more policies, for one exchange. What this has compiled is not compiled again."""
-        if not policies:
-            return self
-        more = Chain(policies)
+        return self.with_chain(Chain(policies)) if policies else self
+
+    def with_chain(self, more: Chain) -> Chain:
+        """This and another as one, without compiling anything. This one's rules take precedence."""
         chain = copy(self)
         chain.policies = (*self.policies, *more.policies)
         chain._guards = {**more._guards, **self._guards}

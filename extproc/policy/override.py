@@ -79,7 +79,7 @@ class Headers:
                 else:
                     policy, action = self._changed(name.removeprefix(_PREFIX), value, traits, names)
                     actions[policy] = action
-        own = self._panda.policies(traits) if self._panda else ()
+        own = tuple(each for each in self._panda.policies(traits) if each not in armed) if self._panda else ()
         return Wish(adds - names - frozenset(actions), tuple(sorted(actions.items())), own)
 
     def _added(self, value: str) -> frozenset[str]:

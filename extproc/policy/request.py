@@ -23,7 +23,7 @@ def _no_spans(body: dict[str, Any]) -> Sequence[Span]:
     return ()
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Request:
     """A request, parsed. Rules never change it.
 

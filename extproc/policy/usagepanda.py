@@ -19,6 +19,7 @@ from extproc.policy.kinds import ANY_POLICY
 from extproc.policy.kinds.base import Context
 
 PREFIX: Final = "x-usagepanda-"
+_MOST: Final = 16
 _PACKS: Final = {"profanity": "profanity", "adult": "adult", "dan": "prompt-injection"}
 _ACTIONS: Final = {action.value: action for action in (Action.AUDIT, Action.REDACT, Action.BLOCK)}
 _TRUE: Final = frozenset({"true", "1"})
@@ -37,7 +38,7 @@ class Aliases:
         self._policies = policies
         self._context = context
         self._cached = lru_cache(256)(self._made)
-        self._listed = lru_cache(256)(self._list)
+        self._listed = lru_cache(256)(self._list)  # the same policy for the same words: it is compiled once
         self._readers: dict[str, Callable[[str], tuple[Policy, ...]]] = {
             "request-wordlists": lambda value: self._lists(value, "request"),
             "response-wordlists": lambda value: self._lists(value, "response"),
@@ -58,11 +59,14 @@ class Aliases:
         for name, value in traits.headers.items():
             if name.startswith(PREFIX) and (reader := self._readers.get(name.removeprefix(PREFIX))):
                 found += reader(value.strip().lower())
-        return tuple(found)
+        return tuple({id(each): each for each in found}.values())
 
     def _lists(self, value: str, phase: str) -> tuple[Policy, ...]:
         found = []
-        for entry in filter(None, (each.strip() for each in value.split(","))):
+        entries = [each.strip() for each in value.split(",", _MOST)]
+        if len(entries) > _MOST:
+            raise _refused(f"{PREFIX}{phase}-wordlists names more than {_MOST} lists.")
+        for entry in filter(None, entries):
             name, _, word = entry.partition(":")
             action = _ACTIONS.get(word.strip())
             if action is None:

@@ -9,14 +9,19 @@ the texts come up, so a conversation that sends its history along keeps its plac
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+from itertools import count
 from typing import Final
 
+from extproc.framing.jsontext import dump
 from extproc.policy.api import Action, Mode, Phase, Policy, Scope
 from extproc.policy.rules import Rule
 from extproc.policy.words import WordRule
 
 _MOST: Final = 1_000
 """Different texts of one request. Those beyond stay redacted: the placeholders are told apart, but not restored."""
+_DIGITS: Final = 9
 NAME: Final = "restore"
 
 
@@ -24,16 +29,17 @@ class Vault:
     """One exchange's.
 
     Args:
-        avoid: the request as it came; no placeholder is used that it already contains.
+        avoid: the request as it came; no placeholder is used that it already contains, in whatever case.
     """
 
-    __slots__ = ("_avoid", "_numbers", "_originals", "_placeholders")
+    __slots__ = ("_avoid", "_hidden", "_numbers", "_originals", "_placeholders")
 
     def __init__(self, avoid: str) -> None:
-        self._avoid = avoid
+        self._avoid = avoid.lower()  # models re-case placeholders, and those count
         self._originals: dict[str, str] = {}
         self._placeholders: dict[tuple[str, str], str] = {}
-        self._numbers: dict[str, int] = {}
+        self._numbers: dict[str, Iterator[str]] = {}
+        self._hidden: list[tuple[str, str]] | None = None
 
     def __len__(self) -> int:
         return len(self._originals)
@@ -49,20 +55,34 @@ class Vault:
             found = self._placeholders[key] = self._next(label, plain)
             if len(self._originals) < _MOST:
                 self._originals[found] = original
+                self._hidden = None
         return found
 
     def _next(self, label: str, plain: str) -> str:
-        number = self._numbers.get(plain, 0)
-        while True:
-            number += 1
-            placeholder = plain.replace(label, f"{label}_{number}", 1) if label in plain else f"{plain}_{number}"
-            if placeholder not in self._avoid:
-                self._numbers[plain] = number
-                return placeholder
+        before, name, after = plain.partition(label)
+        head = f"{before}{name}_"
+        if plain not in self._numbers:
+            self._numbers[plain] = self._free(head, after)
+        return f"{head}{next(self._numbers[plain])}{after}"
+
+    def _free(self, head: str, after: str) -> Iterator[str]:
+        """Numbers that do not yet stand between these. One look at the request, however many it has."""
+        source = f"{re.escape(head.lower())}(?=([0-9]{{1,{_DIGITS}}}){re.escape(after.lower())})"
+        used = set(re.findall(source, self._avoid))
+        if not after:
+            used |= {number[:size] for number in used for size in range(1, len(number))}
+        return (number for number in map(str, count(1)) if number not in used)
 
     def hide(self, text: str) -> str:
-        """A text of the answer with the placeholders back in place of the originals: for whoever must not see them."""
-        for placeholder, original in self._originals.items():
+        """A text of the answer with the placeholders back in place of the originals: for whoever must not see them.
+
+        Also of originals as they stand in JSON source. The longest first, so that no end of one is left.
+        """
+        if self._hidden is None:
+            found = {original: placeholder for placeholder, original in self._originals.items()}
+            found = {dump(original).decode()[1:-1]: placeholder for original, placeholder in found.items()} | found
+            self._hidden = sorted(found.items(), key=lambda pair: -len(pair[0]))
+        for original, placeholder in self._hidden:
             text = text.replace(original, placeholder)
         return text
 

@@ -6,6 +6,7 @@ import pytest
 
 from extproc.config.model import Config
 from extproc.errors import ConfigError, Refused
+from extproc.policy.api import Phase, Scope, Tally
 from extproc.policy.attach import PRINCIPALS, ROUTE, Traits
 from tests.unit.exchange.support import compiled
 
@@ -232,3 +233,108 @@ def test_what_the_old_names_cannot_say(tmp_path, headers):
 def test_a_worker_that_is_told_the_configuration_reads_the_same(tmp_path):
     config = compiled(BASE + excepting("2999-01-01"), tmp_path).config
     assert Config.model_validate(config.model_dump(mode="json", exclude_unset=True)) == config
+
+
+# what clients choose costs nobody a compilation
+
+MANY = (
+    "providers: {a: {type: openai-compatible, base_url: 'http://h:81/v1', keys: none}}\npolicies:\n"
+    + "".join(f"  p{number}: {{kind: wordlist, words: [word{number}], action: redact}}\n" for number in range(8))
+    + "overrides: {usagepanda: true}\n"
+)
+USING = "attach: [{use: p0}]\n"
+BY_HEADER = "attach:\n  - {use: p0}\n" + "".join(
+    f"  - {{use: p{number}, to: {{header: {{x-{number}: wanted}}}}}}\n" for number in range(1, 8)
+)
+
+
+@pytest.fixture
+def compilations(monkeypatch):
+    from extproc.policy import attach
+
+    made = []
+
+    class Counted(attach.Chain):
+        def __init__(self, policies):
+            self_policies = tuple(policies)
+            made.append(len(self_policies))
+            super().__init__(self_policies)
+
+    monkeypatch.setattr(attach, "Chain", Counted)
+    return made
+
+
+def redacted(runtime, headers):
+    traits = Traits(headers=headers)
+    usual = runtime.attached.choose(traits)
+    wish = runtime.overrides.wish(traits, usual.policies)
+    chain = (runtime.attached.choose(traits, wish) if wish else usual).chain
+    text = " ".join(f"word{number}" for number in range(8))
+    decision = chain.inspect(Phase.REQUEST, [(Scope.USER, text, False)], Tally())
+    found = decision.texts.get(0, text).split()
+    return {number for number, word in enumerate(found) if word.startswith("[")}
+
+
+def subsets():
+    for number in range(128):
+        yield {bit for bit in range(1, 8) if number & 1 << bit - 1}
+
+
+def test_all_that_headers_can_combine_is_compiled_once_each(tmp_path, compilations):
+    runtime = compiled(MANY + USING, tmp_path)
+    for chosen in subsets():
+        headers = {"x-llm-policy": ",".join(f"p{each}" for each in chosen)} if chosen else {}
+        assert redacted(runtime, headers) == {0} | chosen
+    assert sum(compilations) <= 1 + 8
+    for chosen in subsets():
+        headers = {f"x-llm-policy-p{each}": "redact" for each in chosen}
+        assert redacted(runtime, headers) == {0} | chosen
+    assert sum(compilations) <= 1 + 8
+
+
+def test_lines_that_clients_combine_are_compiled_with_an_end(tmp_path, compilations):
+    from extproc.policy import attach
+
+    runtime = compiled(MANY + BY_HEADER, tmp_path)
+    for _ in range(2):
+        for chosen in subsets():
+            assert redacted(runtime, {f"x-{each}": "wanted" for each in chosen}) == {0} | chosen
+    assert sum(each > 1 for each in compilations) <= attach._CHAINS_MAX
+    assert len(compilations) <= attach._CHAINS_MAX + 8 + 1
+
+
+def test_the_old_names_are_compiled_once(tmp_path, compilations):
+    runtime = compiled(MANY.replace("p1:", "custom:") + USING, tmp_path)
+    for limit in range(5):
+        headers = {"x-usagepanda-request-wordlists": "custom:redact", "x-usagepanda-max-tokens": f"{limit}"}
+        assert redacted(runtime, headers) == {0, 1}
+    assert len(compilations) <= 3
+
+
+def test_an_old_name_means_the_phase_it_says(tmp_path):
+    runtime = compiled(MANY.replace("p1: {", "custom: {phase: request, ") + USING, tmp_path)
+    asked = runtime.overrides.wish(Traits(headers={"x-usagepanda-response-wordlists": "custom:block"}), ())
+    assert [each.phases for each in asked.own] == [{Phase.RESPONSE}]
+
+
+def test_the_same_list_counts_once_and_too_many_are_refused(tmp_path):
+    name = "x-usagepanda-request-wordlists"
+    assert wish(tmp_path, {name: "adult:block,adult:block"}, PANDA) == "one,adult"
+    with pytest.raises(Refused):
+        wish(tmp_path, {name: ",".join(["adult:block"] * 17)}, PANDA)
+
+
+def test_moderation_that_applies_anyway_is_not_asked_twice(tmp_path):
+    text = BASE.replace("  one: ", "  judge: {kind: moderation, service: webhook, url: 'http://h:1/'}\n  one: ")
+    asked = {"x-usagepanda-auto-moderate": "true"}
+    assert armed(tmp_path, "", headers=asked) is not None
+    runtime = compiled(text + "attach: [{use: judge}]\noverrides: {usagepanda: true}", tmp_path)
+    traits = Traits(headers=asked)
+    assert not runtime.overrides.wish(traits, runtime.attached.choose(traits).policies)
+
+
+@pytest.mark.parametrize("stars", ["*a*a*a*a*a*b", "a*a*a*a*a*a*b"])
+def test_globs_on_what_clients_say_are_linear(tmp_path, stars):
+    more = f"attach: [{{use: one}}, {{use: two, to: {{header: {{x-a: '{stars}'}}}}}}]"
+    assert armed(tmp_path, more, headers={"x-a": "a" * 60_000}) == "one"
+    assert armed(tmp_path, more, headers={"x-a": "a" * 60_000 + "b"}) == "one,two"

@@ -26,6 +26,45 @@ def test_a_placeholder_that_the_request_contains_is_not_used():
     assert vault.replacement(*EMAIL, "a@x.org") == "[email_3]"
 
 
+def test_a_placeholder_that_the_request_has_in_another_case_is_not_used():
+    assert Vault("what is [EMAIL_1]?").replacement(*EMAIL, "a@x.org") == "[email_2]"
+
+
+def test_a_number_that_begins_a_longer_one_is_not_used():
+    assert Vault("****_12").replacement("card", "****", "4") == "****_2"
+
+
+def test_the_request_is_looked_at_once_however_much_is_taken_out():
+    looked = []
+
+    class Watched(str):
+        def lower(self):
+            return self
+
+        def __contains__(self, part):
+            looked.append(part)
+            return super().__contains__(part)
+
+    vault = Vault(Watched("[email_7]"))
+    found = {vault.replacement(*EMAIL, f"{number}@x.org") for number in range(3000)}
+    assert len(found) == 3000
+    assert "[email_7]" not in found
+    assert looked == []
+
+
+def test_hiding_takes_the_longest_original_first():
+    vault = Vault("")
+    for text in ("a@x.org", "a@x.org.uk"):
+        vault.replacement(*EMAIL, text)
+    assert vault.hide("to a@x.org.uk, a@x.org") == "to [email_2], [email_1]"
+
+
+def test_hiding_knows_originals_in_json_source():
+    vault = Vault("")
+    vault.replacement("name", "[name]", 'the "old"\nman')
+    assert vault.hide('{"to": "the \\"old\\"\\nman"}') == '{"to": "[name_1]"}'
+
+
 def test_nothing_was_taken_out():
     assert Vault("").policy() is None
 
