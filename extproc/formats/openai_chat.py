@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from extproc.errors import DecodeError
 from extproc.formats.base import Delta, Piece, Span, Usage
-from extproc.formats.walk import Walk
+from extproc.formats.walk import Walk, are_known
 from extproc.framing.jsontext import Path, dump
 from extproc.policy.api import Scope
 
@@ -333,9 +333,10 @@ def _alone(span: Span) -> Piece:
 
 
 def _names(value: dict[str, Any], path: Path, scope: Scope, pieces: list[Piece]) -> None:
-    found: list[Span] = []
-    _TEXTS.names(value, path, scope, found)
-    pieces += [_alone(span) for span in found]
+    if not are_known(value):
+        found: list[Span] = []
+        _TEXTS.names(value, path, scope, found)
+        pieces += [_alone(span) for span in found]
 
 
 def _continued(value: Any, path: Path, name: str, track: tuple[Any, ...], scope: Scope, pieces: list[Piece]) -> None:
@@ -362,25 +363,33 @@ def _number(element: Any, position: Any) -> Any:
 
 
 def _ordered(choices: list[Any], pieces: list[Piece]) -> Delta:
-    numbers: tuple[list[int], list[int]] = [], []
-    for choice in choices:
-        if isinstance(choice, dict):
-            finished = choice.get("finish_reason") is not None
-            if isinstance(number := choice.get("index", 0), int):
-                numbers[finished].append(number)
-    open_, ended = map(tuple, numbers)
-    finishes = bool(ended) or any(isinstance(each, dict) and each.get("finish_reason") is not None for each in choices)
+    only = choices[0] if len(choices) == 1 and isinstance(choices[0], dict) else None
+    if only is None or not isinstance(number := only.get("index", 0), int):
+        return _of_several(choices, pieces)
+    finishes = only.get("finish_reason") is not None
     telling = finishes or bool(pieces)
-    if len(choices) != 1 or len(open_) + len(ended) != 1:
-        return Delta(pieces, None, None, telling, finishes, open_, ended)
+    this, none = (number,), ()
+    open_, ended = (none, this) if finishes else (this, none)
     # scopes of the texts that go on in other events
     scopes = {piece.scope is Scope.REASONING for piece in pieces if piece.track[0] != _ALONE}  # type: ignore[index]
     thinking = True in scopes
     if thinking and (finishes or False in scopes):  # in both lanes: later reasoning must not overtake
         return Delta(pieces, None, None, telling, finishes, open_, ended)
-    (number,) = open_ or ended
     lane, other = (number, "reasoning"), (number, "answer")
     return Delta(pieces, lane if thinking else other, lane if finishes else None, telling, finishes, open_, ended)
+
+
+def _of_several(choices: list[Any], pieces: list[Piece]) -> Delta:
+    """An event that belongs to no choice alone keeps its place among all."""
+    numbers: tuple[list[int], list[int]] = [], []
+    finishes = False
+    for choice in choices:
+        if isinstance(choice, dict):
+            ends = choice.get("finish_reason") is not None
+            finishes = finishes or ends
+            if isinstance(number := choice.get("index", 0), int):
+                numbers[ends].append(number)
+    return Delta(pieces, None, None, finishes or bool(pieces), finishes, tuple(numbers[0]), tuple(numbers[1]))
 
 
 def _count(mapping: Any, key: str) -> int:

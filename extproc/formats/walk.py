@@ -7,6 +7,7 @@ passed over. Names of members are texts as well, unless they look like names.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any, Final
 
@@ -38,6 +39,21 @@ def _remembered(value: str) -> bool:
 def binary(value: str) -> bool:
     """Whether a string is encoded binary data (an image, a file, sound), not text."""
     return (_DATA_URL if value.startswith("data:") else _BASE64).fullmatch(value) is not None
+
+
+_known: Final[set[str]] = set()
+_KNOWN_MAX: Final = 4096
+are_known: Final = _known.issuperset
+"""Whether all of an object's names have been seen before and look like names: nearly always, and fast to ask."""
+
+
+def _odd(names: Iterable[str]) -> list[str]:
+    """Those that do not look like names; the others are known from now on."""
+    found = [name for name in names if not structural(name)]
+    if len(_known) > _KNOWN_MAX:
+        _known.clear()
+    _known.update(name for name in names if len(name) <= _SHORT and structural(name))
+    return found
 
 
 class Walk:
@@ -73,14 +89,16 @@ class Walk:
 
     def names(self, value: dict[str, Any], path: Path, scope: Scope, found: list[Span]) -> None:
         """Add the names of an object's members that could say something."""
-        found += [Span((*path, name), scope, name, fixed=True) for name in value if not structural(name)]
+        if not are_known(value):
+            found += [Span((*path, name), scope, name, fixed=True) for name in _odd(value)]
 
     def members(
         self, value: dict[str, Any], path: Path, scope: Scope, found: list[Span], but: str | None = None
     ) -> None:
         """The same for all members of an object, except one."""
         skip = self._skip
-        self.names(value, path, scope, found)
+        if not are_known(value):
+            self.names(value, path, scope, found)
         for name, child in value.items():
             if not child or name == but or (name in skip and type(child) is str and structural(child)):
                 continue  # settled here, because most members of most events are structure
