@@ -192,6 +192,13 @@ class Config(Strict):
                 raise ValueError("a model name has 1 to 200 characters")
         return value
 
+    @field_validator("policies", "sets")
+    @classmethod
+    def _told_apart(cls, value: dict[str, Any]) -> dict[str, Any]:
+        if len({name.lower() for name in value}) < len(value):
+            raise ValueError("two names differ only in case, which headers do not heed")
+        return value
+
     @model_validator(mode="after")
     def _providers_complete(self) -> Self:
         for name, provider in self.providers.items():

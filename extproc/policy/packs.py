@@ -79,7 +79,7 @@ def available(extra: Path | None = None) -> list[str]:
 def _read(path: Path, name: str) -> Pack:
     try:
         pack = Pack.model_validate(yaml.safe_load(path.read_text("utf-8")))
-    except (ValidationError, yaml.YAMLError, UnicodeDecodeError) as error:
+    except (OSError, ValidationError, yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError([Problem(f"not a pack: {error}", str(path))]) from None
     if pack.pack != name:
         raise ConfigError([Problem(f"calls itself '{pack.pack}'", str(path))])

@@ -21,7 +21,8 @@ _PIECE: Final = 40
 """Characters from which a sentence of a marked span is protected by itself."""
 _WHOLE: Final = 500
 """Characters up to which a text is one entry; a longer one is protected in pieces."""
-_MOST: Final = 8_000
+_MOST: Final = 3_000
+"""Characters of all marked spans: their rules are compiled for each request."""
 _ENDS: Final = " \t.,;:!?…\"'"
 """Whoever repeats a sentence may end it otherwise."""
 _PROMPT: Final = PROMPTS | {"system", "systeminstruction", "instructions"}

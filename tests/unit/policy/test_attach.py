@@ -175,6 +175,11 @@ def test_the_operator_can_let_some_loosen(tmp_path):
             wish(tmp_path, headers, more, **traits)
 
 
+def test_names_that_headers_cannot_tell_apart(tmp_path):
+    with pytest.raises(ConfigError, match="differ only in case"):
+        compiled(BASE.replace("  two: ", "  ONE: "), tmp_path)
+
+
 def test_headers_can_be_switched_off(tmp_path):
     with pytest.raises(Refused):
         wish(tmp_path, {"x-llm-policy": "two"}, "attach: [{use: one}]\noverrides: {headers: false}")

@@ -123,8 +123,8 @@ def test_tool_definitions_are_no_prompt():
 
 
 def test_there_is_a_bound():
-    assert refused(CONFIG, system("||" + "x y z " * 2000 + "||")) == "too_long"
-    assert refused(CONFIG, system("||" + "x y z " * 1000 + "||")) is None
+    assert refused(CONFIG, system("||" + "x y z " * 600 + "||")) == "too_long"
+    assert refused(CONFIG, system("||" + "x y z " * 400 + "||")) is None
 
 
 def test_the_edges_of_runs_of_signs():
