@@ -84,11 +84,13 @@ def test_shipped_policies_find_the_same_however_a_stream_is_cut(streams, tmp_pat
     policies = Guard.load(tmp_path / "extproc.yaml", environment={}).armed().policies
     dice = random.Random(2)
     redacted = 0
-    for name, raw in streams.items():
+    all_of_them = int(os.environ.get("EXTPROC_TEST_CASES", "0")) >= 20_000
+    for number, (name, raw) in enumerate(streams.items()):
         raw = complete(raw)
         wanted = Run(policies, [raw])
         redacted += wanted.out != raw
-        for pieces in (bytewise(raw), randomly(dice, raw), randomly(dice, raw)):
+        whole = all_of_them or number % 4 == 0
+        for pieces in (bytewise(raw) if whole else [raw], randomly(dice, raw), randomly(dice, raw)):
             assert texts(Run(policies, pieces).out) == texts(wanted.out), name
     assert redacted > 3
 
