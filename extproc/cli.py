@@ -68,21 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     check.add_argument("--envoy", metavar="PATH", help="Envoy binary that checks what it would be given")
 
-    explain_ = _command(commands_, "explain", explain.explain, "show what would happen to a request or text, and why")
-    explain_.add_argument("file", metavar="FILE", help="a chat request's body (JSON) or a text; - for standard input")
-    _configured(explain_)
-    explain_.add_argument("--text", action="store_true", help="take the input as a text, whatever it looks like")
-    explain_.add_argument("--phase", choices=list(Phase), default="request", help="of a text (request)")
-    explain_.add_argument("--scope", choices=list(Scope), default="user", help="of a text: whose words (user)")
-    explain_.add_argument("--as", dest="caller", default="", metavar="CALLER", help="the caller's verified principal")
-    explain_.add_argument(
-        "--claim", action="append", default=[], metavar="NAME=VALUE", help="claim of a verified token"
-    )
-    explain_.add_argument("--header", action="append", default=[], metavar="NAME:VALUE", help="request header")
-    explain_.add_argument("--route", default="", help="name of the Envoy route")
-    explain_.add_argument("--model", default="", help="model of a text's request")
-    explain_.add_argument("--operation", default="", help="operation of a text's request")
-    explain_.add_argument("--json", action="store_true", help="print JSON")
+    _explain(_command(commands_, "explain", explain.explain, "show what would happen to a request or text, and why"))
 
     test = _command(
         commands_, "test", cases.test, "run the examples of packs and cases of your own; status 1 on failures"
@@ -99,6 +85,23 @@ def _parser() -> argparse.ArgumentParser:
     _configured(render)
     _placed(render)
     return parser
+
+
+def _explain(explain_: argparse.ArgumentParser) -> None:
+    explain_.add_argument("file", metavar="FILE", help="a chat request's body (JSON) or a text; - for standard input")
+    _configured(explain_)
+    explain_.add_argument("--text", action="store_true", help="take the input as a text, whatever it looks like")
+    explain_.add_argument("--phase", choices=list(Phase), default="request", help="of a text (request)")
+    explain_.add_argument("--scope", choices=list(Scope), default="user", help="of a text: whose words (user)")
+    explain_.add_argument("--as", dest="caller", default="", metavar="CALLER", help="the caller's verified principal")
+    explain_.add_argument(
+        "--claim", action="append", default=[], metavar="NAME=VALUE", help="claim of a verified token"
+    )
+    explain_.add_argument("--header", action="append", default=[], metavar="NAME:VALUE", help="request header")
+    explain_.add_argument("--route", default="", help="name of the Envoy route")
+    explain_.add_argument("--model", default="", help="model of a text's request")
+    explain_.add_argument("--operation", default="", help="operation of a text's request")
+    explain_.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _command(

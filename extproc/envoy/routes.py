@@ -9,8 +9,8 @@ from __future__ import annotations
 from extproc.config.model import Cors
 from extproc.envoy import clusters, types
 from extproc.envoy.types import Json, seconds, typed
+from extproc.exchange.forward import DECISION
 from extproc.exchange.headers import CREDENTIALS, REROUTE
-from extproc.exchange.router import DECISION
 from extproc.runtime import Group, Runtime
 
 _NETWORK = (

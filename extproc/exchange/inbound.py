@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from extproc import operations
 from extproc.errors import DecodeError, LimitExceeded, Refused
 from extproc.events import Headers
 from extproc.exchange import whole
@@ -19,6 +20,7 @@ from extproc.exchange.judging import Found, Question, Said
 from extproc.formats.base import Format
 from extproc.framing import compression
 from extproc.framing.jsontext import Path, dump, parse, replace
+from extproc.operations import Asked
 from extproc.policy import requests
 from extproc.policy.api import Action, Outcome, Phase, Policy, Tally
 from extproc.policy.attach import Armed, Traits
@@ -27,6 +29,23 @@ from extproc.policy.vault import Vault
 
 _MODEL: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/+-]{0,199}", re.ASCII)
 """A model's name reaches logs, metadata and other bodies: it is a name, not a text."""
+
+
+def asked(headers: Headers) -> Asked:
+    """The operation that a request's line and headers name.
+
+    Raises:
+        Refused: there is no such operation, or it is asked for in a way that is not served.
+    """
+    method = headers.get(":method", "")
+    if method not in operations.METHODS or "upgrade" in headers:
+        raise Refused(405, "method_not_allowed", "This method is not supported; upgrades (WebSocket) are not either.")
+    found = operations.find(method, headers.get(":path", ""))
+    if found is None:
+        raise Refused(404, "unknown_operation", "There is no such operation here.")
+    if "," in headers.get("authorization", ""):
+        raise Refused(400, "bad_credentials", "There is more than one Authorization header.")
+    return found
 
 
 def read(headers: Headers, body: bytes, limit: int) -> tuple[bytes, dict[str, Any]]:

@@ -11,15 +11,15 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from extproc import events, operations
+from extproc import events
 from extproc.budget import Budget
 from extproc.errors import Refused
 from extproc.events import Effect, Mutation
 from extproc.exchange import headers as hygiene
 from extproc.exchange import inbound
 from extproc.exchange.answer import Answer, Inspection, Verdict, WholeAnswer, answer_for
+from extproc.exchange.forward import forward, replied
 from extproc.exchange.gate import Gate
-from extproc.exchange.headers import REROUTE
 from extproc.exchange.inbound import Decided
 from extproc.exchange.judging import Found, Judging, Question
 from extproc.exchange.replies import Replies, blocked, of_envoy
@@ -27,18 +27,11 @@ from extproc.exchange.state import State, step
 from extproc.framing.jsontext import dump, set_member
 from extproc.operations import Asked, Operation
 from extproc.policy.api import Outcome, Phase, Policy, Tally
-from extproc.policy.attach import JWT, Traits
+from extproc.policy.attach import Traits, claims
 from extproc.policy.vault import Vault
 from extproc.runtime import Group, Runtime
 from extproc.telemetry import Record
 from extproc.usage import Meter
-
-DECISION: Final = "llm.extproc.decision"
-"""Dynamic metadata the router filter writes: ``group`` (routes match on it), ``model``, ``id``."""
-ATTEMPT: Final = "upstream.request_attempt_count"
-"""The attribute in which Envoy counts attempts."""
-UPSTREAM: Final = "llm.extproc.upstream"
-"""Dynamic metadata the upstream filter writes: ``backend``, ``attempts``."""
 
 USAGE: Final = "llm.extproc.usage"
 """Dynamic metadata: tokens by kind."""
@@ -221,18 +214,9 @@ class RouterExchange:
 
     def _request_headers(self, event: events.RequestHeaders) -> list[Effect]:
         self._headers = event.headers
-        self._traits = Traits(headers=event.headers, attributes=event.attributes, claims=_claims(event))
+        self._traits = Traits(headers=event.headers, attributes=event.attributes, claims=claims(event.metadata))
         self.record.request_id = hygiene.request_id(event.headers)
-        method = event.headers.get(":method", "")
-        if method not in operations.METHODS or "upgrade" in event.headers:
-            raise Refused(
-                405, "method_not_allowed", "This method is not supported; upgrades (WebSocket) are not either."
-            )
-        asked = operations.find(method, event.headers.get(":path", ""))
-        if asked is None:
-            raise Refused(404, "unknown_operation", "There is no such operation here.")
-        if "," in event.headers.get("authorization", ""):
-            raise Refused(400, "bad_credentials", "There is more than one Authorization header.")
+        asked = inbound.asked(event.headers)
         self._asked = asked
         self.record.operation = asked.operation.value
         if asked.operation is Operation.HEALTH:
@@ -286,7 +270,8 @@ class RouterExchange:
         self._idle = group.idle_timeout
         self._state = State.SENT
         self._sent_to = group
-        return [self._forward(group, decided.model, received, sent)]
+        changed = None if sent is received else sent
+        return [forward(self._headers, group, decided.model, self.record.request_id, changed)]
 
     def _choose_policies(self, model: str) -> None:
         runtime, traits = self._runtime, self._traits
@@ -303,27 +288,6 @@ class RouterExchange:
         self.record.group = group.name
         return group
 
-    def _forward(self, group: Group, model: str, received: bytes, sent: bytes) -> events.ContinueBody:
-        record = self.record
-        headers: tuple[tuple[str, str], ...] = (
-            (REROUTE, group.slug),
-            *hygiene.TO_PROVIDERS,
-            ("x-request-id", record.request_id),
-        )
-        if sent is not received:
-            headers += (("content-length", str(len(sent))),)
-        if group.only:
-            headers += group.only.own_headers()
-        return events.ContinueBody(
-            None if sent is received else sent,
-            Mutation(
-                set=headers,
-                remove=hygiene.not_upstream(self._headers, group.passed),
-                reroute=True,
-                metadata={DECISION: {"group": group.slug, "model": model, "id": record.request_id}},
-            ),
-        )
-
     def _request_without_body(self, event: events.RequestTrailers) -> list[Effect]:
         raise Refused(400, "empty_body", "The request has no body.")
 
@@ -336,7 +300,7 @@ class RouterExchange:
     # the answer
 
     def _response_headers(self, event: events.ResponseHeaders) -> list[Effect]:
-        self._note_backend(event)
+        self.record.backend, self.record.attempts = replied(self._sent_to, event)
         status = int(event.headers.get(":status", "0"))
         self.record.upstream_status = status
         details = event.attributes.get("response.code_details", "via_upstream")
@@ -365,16 +329,6 @@ class RouterExchange:
         self._not_back = hygiene.not_back(event.headers, changed=self._answer.changes)
         self._state = State.ANSWER
         return self._tell(self._answer.close()) if event.end else []
-
-    def _note_backend(self, event: events.ResponseHeaders) -> None:
-        group = self._sent_to
-        if group and group.only:
-            self.record.backend = group.only.name
-            self.record.attempts = int(event.attributes.get(ATTEMPT, 1))
-        else:
-            upstream = event.metadata.get(UPSTREAM, {})
-            self.record.backend = str(upstream.get("backend", ""))
-            self.record.attempts = int(upstream.get("attempts", 0))
 
     def _response_body(self, event: events.ResponseBody) -> list[Effect]:
         if self._answer is None:
@@ -540,12 +494,3 @@ class RouterExchange:
     def _reply(self, text: str) -> list[Effect]:
         self._state = State.DONE
         return [self._replies.reply(text, int(self._now()), self._busy)]
-
-
-def _claims(event: events.RequestHeaders) -> Mapping[str, Any]:
-    """Of the token that Envoy's JWT filter has verified and said the payload of, under whatever key."""
-    found: dict[str, Any] = {}
-    for payload in event.metadata.get(JWT, {}).values():
-        if isinstance(payload, dict):
-            found |= payload
-    return found

@@ -12,8 +12,8 @@ from typing import Any, Final
 from extproc import events
 from extproc.errors import ProtocolError
 from extproc.events import Effect, Mutation
+from extproc.exchange.forward import ATTEMPT, DECISION, UPSTREAM
 from extproc.exchange.headers import other_credentials
-from extproc.exchange.router import ATTEMPT, DECISION, UPSTREAM
 from extproc.framing.jsontext import dump, set_member
 from extproc.runtime import Backend, Runtime
 

@@ -52,6 +52,15 @@ class Traits:
         return host.strip("[]")
 
 
+def claims(metadata: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any]:
+    """Of the token that Envoy's JWT filter has verified and said the payload of, under whatever key."""
+    found: dict[str, Any] = {}
+    for payload in metadata.get(JWT, {}).values():
+        if isinstance(payload, dict):
+            found |= payload
+    return found
+
+
 Predicate = Callable[[Traits], bool]
 
 

@@ -96,7 +96,7 @@ TEMPLATES = {
     "sonar": ["sq|p_{x40}"],
     "snyk": ["SNYK_TOKEN=" + UUID],
     "artifactory": ["AK|Cp{A69}", "X-JFrog-Art-Api: AP|6{A30}"],
-    "npm": ["np|m_{A30}{C}", "//registry.npmjs.org/:_authToken=" + UUID],
+    "npm": ["np|m_{A30}{C}", "//npm.example/:_authToken=" + UUID],
     "pypi": ["pyp|i-AgEIcHlw|aS5vcmc{w150}"],
     "rubygems": ["ruby|gems_{x48}"],
     "docker": ["dckr|_pat_{w27}", '"auth": "{b40}="'],

@@ -20,7 +20,7 @@ from extproc._pb import ext_proc_pb2 as pb
 from extproc.config.load import Loaded
 from extproc.config.model import Config
 from extproc.config.source import Source
-from extproc.exchange.router import UPSTREAM
+from extproc.exchange.forward import UPSTREAM
 from extproc.runtime import compile_runtime
 from extproc.service import Service
 from extproc.telemetry import Log

@@ -13,7 +13,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from extproc._pb import ext_proc_pb2 as pb
 from extproc.errors import StartupError
-from extproc.exchange.router import DECISION
+from extproc.exchange.forward import DECISION
 from extproc.exchange.upstream import BACKEND
 from extproc.transport.sockets import bound
 from extproc.wire import SERVICE

@@ -15,7 +15,8 @@ from extproc.envoy import clusters
 from extproc.errors import ConfigError
 from extproc.exchange import whole
 from extproc.exchange.answer import Inspection, ObservedAnswer, StreamAnswer
-from extproc.exchange.router import DECISION, RouterExchange
+from extproc.exchange.forward import DECISION
+from extproc.exchange.router import RouterExchange
 from extproc.exchange.streamed import GuardedStream
 from extproc.exchange.upstream import BACKEND, UpstreamExchange
 from extproc.framing import compression

@@ -68,7 +68,7 @@ def test_any_exception_fails_the_stream_with_a_constant_text(monkeypatch):
 
 
 def test_the_upstream_filter_closes_after_its_one_message():
-    from extproc.exchange.router import DECISION
+    from extproc.exchange.forward import DECISION
     from extproc.exchange.upstream import BACKEND
 
     session, out = opened("upstream")

@@ -8,7 +8,7 @@ import yaml
 
 from extproc import events
 from extproc.config.load import load
-from extproc.exchange.router import UPSTREAM
+from extproc.exchange.forward import UPSTREAM
 from extproc.runtime import compile_runtime
 
 CONFIG = """

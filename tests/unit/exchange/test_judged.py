@@ -4,7 +4,8 @@ import orjson
 import pytest
 
 from extproc import events
-from extproc.exchange.router import DECISION, RouterExchange
+from extproc.exchange.forward import DECISION
+from extproc.exchange.router import RouterExchange
 from tests.unit.exchange.support import chat, chat_headers, compiled
 
 CONFIG = """

@@ -8,8 +8,9 @@ import pytest
 
 from extproc import events
 from extproc.errors import ProtocolError
+from extproc.exchange.forward import DECISION
 from extproc.exchange.headers import REROUTE
-from extproc.exchange.router import DECISION, RouterExchange
+from extproc.exchange.router import RouterExchange
 from extproc.exchange.state import State
 from tests.unit.exchange.support import answer_headers, chat, chat_headers, headers_of, runtime, sse
 

@@ -5,8 +5,8 @@ import pytest
 
 from extproc import events
 from extproc.errors import ProtocolError
+from extproc.exchange.forward import DECISION, UPSTREAM
 from extproc.exchange.headers import CREDENTIALS
-from extproc.exchange.router import DECISION, UPSTREAM
 from extproc.exchange.upstream import ATTEMPT, BACKEND, UpstreamExchange
 from tests.unit.exchange.support import compiled, headers_of, runtime
 
