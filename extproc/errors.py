@@ -5,6 +5,7 @@ ExtprocError
 ├── ProtocolError      the peer broke the order of the ext_proc protocol
 ├── DecodeError        bytes or JSON from outside are malformed; says which side sent them
 ├── LimitExceeded      something is larger than its cap
+├── Unrepresentable    a request says what the format it would go in cannot
 ├── Refused            a request cannot be served, with the status and code the client is told
 └── StartupError       Envoy or the processor could not be started
 
@@ -13,6 +14,7 @@ Anything else that is raised is a bug. A policy that blocks is a verdict, not an
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -81,3 +83,17 @@ class Refused(ExtprocError):
         self.code = code
         self.message = message
         self.kind = kind
+
+
+class Unrepresentable(ExtprocError):
+    """Part of a request has no way of being said in the format it would have to go in: 422.
+
+    Args:
+        path: where it stands in the request.
+        what: a few fixed words, never content.
+    """
+
+    def __init__(self, path: Sequence[str | int], what: str) -> None:
+        super().__init__(what)
+        self.path = tuple(path)
+        self.what = what

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from extproc.formats.base import Format, Usage
+from extproc.chat.answer import Usage
+from extproc.formats.base import Format
 
 
 class Meter:

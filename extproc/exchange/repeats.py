@@ -83,4 +83,4 @@ def _with(delta: Delta, text: str) -> Delta:
     """The same event with another text."""
     piece = delta.pieces[0]
     said = Piece(piece.path, piece.scope, text, piece.track, piece.joined, piece.json)
-    return Delta([said], delta.lane, delta.after, delta.telling, delta.final, delta.open, delta.ended)
+    return Delta([said], delta.lane, delta.after, delta.telling, delta.final, delta.closes)

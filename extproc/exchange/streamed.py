@@ -14,7 +14,7 @@ less than scanning many words. Anything else decides the batch first, so that no
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from typing import Any, Final
 
 from extproc.errors import DecodeError, LimitExceeded, Refused
@@ -23,14 +23,13 @@ from extproc.exchange.repeats import Repeats
 from extproc.exchange.replies import blocked
 from extproc.exchange.waiting import Epoch, Frame, Part
 from extproc.formats.base import Delta, Format, Piece
+from extproc.framing.base import Event
 from extproc.framing.jsontext import Path, dump, parse, replace
-from extproc.framing.sse import Event, EventStream
 from extproc.policy.api import Outcome, Phase, Policy, Scope, Style, Tally
 from extproc.policy.chain import Chain, Track
 from extproc.policy.scanner import Op
 from extproc.usage import Meter
 
-_DONE: Final = b"[DONE]"
 _MAX_TRACKS: Final = 1024
 _MAX_JOINED: Final = 256
 
@@ -51,7 +50,8 @@ class GuardedStream:
         self._chain = chain
         self._tally = tally
         self._meter = meter
-        self._events = EventStream(max_event)
+        self._framing = format_.framing
+        self._events = self._framing.reader(max_event)
         self._max_held = max_held
         self._held = 0
         self._tracks: dict[Hashable, tuple[Track, deque[Part]]] = {}
@@ -60,8 +60,7 @@ class GuardedStream:
         self._out: list[bytes] = []
         self._batch: list[Part] = []
         self._repeats = Repeats(format_)
-        self._first: Any = None
-        self._choices: dict[int, bool] = {}  # whether each has an end that the client knows of
+        self._ending = format_.ending()
         self._done = False
         self._blocked: Policy | None = None
         self.said: list[Words] | None = None
@@ -138,37 +137,35 @@ class GuardedStream:
         self._tracks.clear()
         self._held = 0
         if self.telling:
-            if self._out and not _ended(self._out[-1]):
-                self._out.append(b"\n\n")
-            self._out.append(self._ending(refused))
+            if self._out and not self._framing.ended(self._out[-1]):
+                self._out.append(self._framing.mend())
+            self._out.append(self._last(refused))
 
-    def _ending(self, refused: Refused) -> bytes:
+    def _last(self, refused: Refused) -> bytes:
         policy = self._blocked
         if policy is None or policy.style is Style.ERROR:
             return self._format.error_event(refused.code, refused.message, refused.kind)
-        text = refused.message if policy.style is Style.REFUSAL else ""
-        open_ = [number for number, ended in self._choices.items() if not ended] if self._choices else [0]
-        return self._format.ending(self._first, open_, text)
+        return self._ending.end(refused.message if policy.style is Style.REFUSAL else "")
 
     # events in
 
     def _take(self, event: Event) -> None:
         if self._done and (event.data is not None or event.other):
             return  # nobody reads on after the end of the answer
-        if event.other or not event.data or event.data.strip() == _DONE:
+        if event.other or not event.data or event.data.strip() == self._framing.done:
             self._decide_batch()
             if self._blocked:
                 return
         if event.other and not self._harmless(event):
             return
         if not event.data:  # none at all, or an empty one, which the standard does not dispatch
-            if _ended(event.raw):
+            if self._framing.ended(event.raw):
                 self._out.append(event.raw)
                 self.telling = self.telling or bool(event.other)
             else:  # the stream ends in the middle of it: nothing may follow on its line
                 self._wait(Frame(event, None, Delta([], None)), None)
             return
-        if event.data.strip() == _DONE:
+        if event.data.strip() == self._framing.done:
             self._done = True
             self._close_tracks()
             if not self._blocked:
@@ -180,17 +177,8 @@ class GuardedStream:
             value = parse(event.data)
             self._meter.see(value)
             delta = self._format.delta(value)
-            self._note_choice(value, delta)
             self._repeats.learn(event.data, value, delta)
         self._admit(event, value, delta)
-
-    def _note_choice(self, value: Any, delta: Delta) -> None:
-        """Remember what the end of the stream has to end."""
-        if self._first is None:
-            self._first = value
-        for number in (*delta.open, *delta.ended):
-            if len(self._choices) < _MAX_TRACKS:
-                self._choices.setdefault(number, False)
 
     def _harmless(self, event: Event) -> bool:
         """Comments, event names and ids are texts too. Those a rule touches are dropped with their event."""
@@ -202,6 +190,11 @@ class GuardedStream:
         return self._whole("other", Scope.ASSISTANT, text) == text
 
     def _admit(self, event: Event, value: Any, delta: Delta) -> None:
+        if delta.closes:
+            self._decide_batch()
+            self._close(delta.closes)
+            if self._blocked:
+                return
         frame = Frame(event, value, delta)
         if self._joins_batch(frame, delta):
             self._wait(frame, delta.lane)
@@ -305,12 +298,18 @@ class GuardedStream:
                 length -= count
 
     def _close_tracks(self) -> None:
-        for track, queue in self._tracks.values():
+        self._close([*self._tracks])
+
+    def _close(self, names: Iterable[Hashable]) -> None:
+        """These tracks have ended: whatever is held of them is decided."""
+        closed = [(name, self._tracks[name]) for name in names if name in self._tracks]
+        for _, (track, queue) in closed:
             self._apply(track.close(), queue)
             self._blocked = self._blocked or track.blocked
         if self._blocked:
             return
-        self._tracks.clear()
+        for name, _ in closed:
+            del self._tracks[name]
         self._release()
 
     # events out
@@ -351,8 +350,8 @@ class GuardedStream:
         self._say(frame)
         frame.parts.clear()  # they know their event: apart, both are freed at once and not by a later collection
         self.telling = self.telling or frame.telling
-        for number in frame.ended:
-            self._choices[number] = True
+        if frame.value is not None:
+            self._ending.see(frame.value)
 
     def _say(self, frame: Frame) -> None:
         """Tell who listens of the words of an event that leaves."""
@@ -390,8 +389,3 @@ class GuardedStream:
 def _named(frame: Frame) -> bool:
     """Whether all names of members in an event are decided."""
     return not any(part.left for part in frame.parts if part.piece.fixed)
-
-
-def _ended(raw: bytes) -> bool:
-    """Whether an event has its final blank line."""
-    return raw.endswith((b"\n\n", b"\r\r", b"\r\n\r\n", b"\n\r\n", b"\r\n\n")) or not raw.strip(b"\r\n")

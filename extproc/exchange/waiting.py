@@ -7,7 +7,7 @@ from collections.abc import Hashable
 from typing import Any
 
 from extproc.formats.base import Delta, Piece
-from extproc.framing.sse import Event
+from extproc.framing.base import Event
 
 
 class Part:
@@ -40,7 +40,7 @@ class Part:
 class Frame:
     """An event that waits for its texts or its turn."""
 
-    __slots__ = ("after", "ended", "event", "final", "parts", "telling", "value", "waiting")
+    __slots__ = ("after", "event", "final", "parts", "telling", "value", "waiting")
 
     def __init__(self, event: Event, value: Any, delta: Delta) -> None:
         self.event = event
@@ -50,7 +50,6 @@ class Frame:
         self.after = delta.after
         self.telling = delta.telling
         self.final = delta.final
-        self.ended = delta.ended
 
 
 class Epoch:

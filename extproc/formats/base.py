@@ -9,6 +9,9 @@ from collections.abc import Hashable, Mapping, Set
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from extproc.chat.answer import Usage
+from extproc.chat.codec import Codec
+from extproc.framing.base import Framing
 from extproc.framing.jsontext import Path
 from extproc.policy.api import Scope
 
@@ -50,8 +53,8 @@ class Delta:
 
     ``lane`` orders events: those of one lane leave in the order they came; None is a barrier that keeps its place among
     all. ``after`` is a lane that must be empty first. ``telling`` says that a client could notice the event: it has
-    text, ends something, or is not an empty opening. ``final`` marks an event that ends a choice. ``open`` and ``ended`` are
-    the numbers of the choices it speaks of: those that go on and those it ends.
+    text, ends something, or is not an empty opening. ``final`` marks an event that ends a choice. ``closes`` are tracks that
+    end before this event: nothing continues them, so that what is held of them is decided now.
     """
 
     pieces: list[Piece]
@@ -59,24 +62,31 @@ class Delta:
     after: Hashable = None
     telling: bool = True
     final: bool = False
-    open: tuple[int, ...] = ()
-    ended: tuple[int, ...] = ()
+    closes: tuple[Hashable, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """Tokens as the provider counted them. ``input`` includes ``cached``; ``output`` includes ``reasoning``."""
+class Ending(Protocol):
+    """How one stream can be ended by a filter at any time, in good order; it follows what the client has been told."""
 
-    input: int = 0
-    output: int = 0
-    cached: int = 0
-    reasoning: int = 0
+    def see(self, event: Any) -> None:
+        """An event has left for the client. One that differs from one before it in a text alone may be left out."""
+        ...
+
+    def end(self, text: str) -> bytes:
+        """The end, as bytes of the stream: ``text`` where there is one, and whatever is open is closed as filtered."""
+        ...
 
 
 class Format(Protocol):
     """A client API. All methods are pure; bodies are values that ``jsontext.parse`` accepted."""
 
     name: str
+    family: str
+    """Who made the API: ``openai``, ``anthropic``, ``google`` or ``aws``; errors and lists of models are alike within one."""
+    framing: Framing
+    """How its streams are cut into events."""
+    codec: Codec | None
+    """Its way in and out of the canonical form; None where it is never converted."""
     streamed_text: bytes
     """The bytes before the string in which most events differ from the one before them; empty where there is no such."""
 
@@ -123,6 +133,10 @@ class Format(Protocol):
         """An error body; ``param`` names the field at fault, if it is one."""
         ...
 
+    def error_headers(self, status: int) -> tuple[tuple[str, str], ...]:
+        """Headers that SDKs of this API expect on an error."""
+        ...
+
     def error_event(self, code: str, message: str, kind: str) -> bytes:
         """An error in the middle of a stream, and the stream's end, as bytes of the stream."""
         ...
@@ -138,11 +152,8 @@ class Format(Protocol):
         """The same as a whole stream."""
         ...
 
-    def ending(self, first: Any, choices: list[int], text: str) -> bytes:
-        """The end of a stream that a filter stops: ``text`` where there is one, and the end of every open choice.
-
-        ``first`` is the stream's first event.
-        """
+    def ending(self) -> Ending:
+        """Follows one stream, to be able to end it."""
         ...
 
     def cut(self, body: Any, path: Path, text: str) -> Mapping[Path, bytes]:

@@ -14,8 +14,10 @@ from typing import Final
 from extproc.errors import DecodeError, LimitExceeded
 
 _LINE_END: Final = re.compile(rb"\r\n|\n|\r")
-_PLAIN: Final = re.compile(rb"data: ?([^\r\n]*)\n\n")
-"""An event as nearly all are: one line of data, and nothing else."""
+_PLAIN: Final = re.compile(rb"(?:event: ?([A-Za-z0-9_.-]{1,64})\n)?data: ?([^\r\n]*)\n\n")
+"""An event as nearly all are: one line of data, perhaps under a name, and nothing else."""
+_NAME: Final = re.compile(rb" ?[A-Za-z0-9_.-]{1,64}")
+"""What names of events look like; such a name is structure, anything else is a text."""
 _BOM: Final = b"\xef\xbb\xbf"
 
 
@@ -23,7 +25,8 @@ _BOM: Final = b"\xef\xbb\xbf"
 class Event:
     """One event. ``data`` is None where it has no data field (comments, keep-alives); ``name`` is its event field.
 
-    ``other`` holds its lines that are not data: comments, event names, ids, retry times, fields nobody knows.
+    ``other`` holds its lines that are not data: comments, ids, retry times, fields nobody knows, names that do not look
+    like one.
     """
 
     raw: bytes
@@ -93,9 +96,10 @@ class EventStream:
         buffer = self._buffer
         while True:
             while not self._scan and (plain := _PLAIN.match(buffer)):  # between two events
-                start, end = plain.span(1)
+                start, end = plain.span(2)
+                name = (plain[1] or b"").decode()
                 del plain  # it holds the buffer, which is about to shrink
-                yield self._plain(start, end)
+                yield self._plain(start, end, name)
             found = _LINE_END.search(buffer, self._scan)
             if found is None:
                 self._scan = len(buffer)
@@ -120,16 +124,17 @@ class EventStream:
         if name == b"data":
             self._data.append(_utf8(value.removeprefix(b" ")))
             return
-        self._other.append(line)
         if name == b"event":
             self._name = value.removeprefix(b" ").decode("utf-8", "replace")
+        if name != b"event" or not _NAME.fullmatch(value):
+            self._other.append(line)
 
-    def _plain(self, start: int, end: int) -> Event:
+    def _plain(self, start: int, end: int, name: str) -> Event:
         """The event whose one line of data has its value from ``start`` to ``end``."""
         data = _utf8(bytes(self._buffer[start:end]))
         end += 2
         self._check(end)
-        event = Event(bytes(self._buffer[:end]), data)
+        event = Event(bytes(self._buffer[:end]), data, name)
         del self._buffer[:end]
         self._first = False
         return event
@@ -157,3 +162,37 @@ def _utf8(data: bytes) -> bytes:
     except UnicodeDecodeError:
         raise DecodeError("an event is not UTF-8") from None
     return data
+
+
+_DONE: Final = b"[DONE]"
+_ENDS: Final = (b"\n\n", b"\r\r", b"\r\n\r\n", b"\n\r\n", b"\r\n\n")
+
+
+class _SSE:
+    """See ``framing.base.Framing``."""
+
+    media = "text/event-stream"
+    content_type = "text/event-stream; charset=utf-8"
+    keep_alive = b": keep-alive\n\n"
+    done: bytes | None = _DONE
+
+    def reader(self, max_event: int) -> EventStream:
+        """Reads one stream."""
+        return EventStream(max_event)
+
+    def ended(self, raw: bytes) -> bool:
+        """Whether an event has its final blank line."""
+        return raw.endswith(_ENDS) or not raw.strip(b"\r\n")
+
+    def mend(self) -> bytes:
+        """A blank line ends whatever went before."""
+        return b"\n\n"
+
+
+SSE: Final = _SSE()
+"""Server-sent events. ``[DONE]`` is OpenAI's, but no JSON in any API, so it is the end in all."""
+
+
+def framed(data: bytes, name: str = "") -> bytes:
+    """An event with one line of data, and its name where it has one."""
+    return b"event: " + name.encode() + b"\ndata: " + data + b"\n\n" if name else b"data: " + data + b"\n\n"

@@ -10,8 +10,12 @@ import re
 from collections.abc import Iterator, Mapping, Set
 from typing import Any, Final
 
+from extproc.chat.answer import Usage
+from extproc.chat.codec import Codec
 from extproc.errors import DecodeError
-from extproc.formats.base import Delta, Piece, Span, Usage
+from extproc.formats.base import Delta, Piece, Span
+from extproc.formats.openai import OpenAI
+from extproc.formats.openai_chat import says
 from extproc.formats.walk import Walk, are_known
 from extproc.framing.jsontext import Path, dump
 from extproc.policy.api import Scope
@@ -70,25 +74,17 @@ def _scope(key: str, scope: Scope) -> Scope:
     return Scope.TOOL_INPUT if key in _CALLS else scope
 
 
-class OpenAIChat:
+class OpenAIChat(OpenAI):
     """See ``formats.base.Format``."""
 
     name = "openai-chat"
+    codec: Codec | None = None
     streamed_text = b'"content":'
 
     def without_padding(self, data: bytes) -> bytes:
         """See ``Format``."""
         found = _PADDING.search(data)
         return data[: found.start(1)] + data[found.end(1) :] if found else data
-
-    def model(self, body: dict[str, Any]) -> str | None:
-        """The model a request names."""
-        model = body.get("model")
-        return model if isinstance(model, str) else None
-
-    def streamed(self, body: dict[str, Any]) -> bool:
-        """Whether a request asks for a stream."""
-        return body.get("stream") is True
 
     def request_spans(self, body: dict[str, Any]) -> list[Span]:
         """Every text of a request."""
@@ -166,36 +162,17 @@ class OpenAIChat:
             reasoning=_count(usage.get("completion_tokens_details"), "reasoning_tokens"),
         )
 
-    def error(self, status: int, code: str, message: str, kind: str, param: str = "") -> bytes:
-        """An error body."""
-        return dump({"error": {"message": message, "type": kind, "param": param or None, "code": code}})
-
-    def error_event(self, code: str, message: str, kind: str) -> bytes:
-        """An error in the middle of a stream (SDKs raise on it), and the stream's end."""
-        return b"data: " + self.error(0, code, message, kind) + b"\n\ndata: [DONE]\n\n"
-
     def reply(self, text: str, model: str, request_id: str, created: int, *, refuses: bool = False) -> bytes:
         """A whole answer that says ``text``."""
-        choice = {
-            "index": 0,
-            "message": {"role": "assistant", "content": text},
-            "logprobs": None,
-            "finish_reason": _FILTERED if refuses else "stop",
-        }
-        usage = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
-        return dump({**_head("chat.completion", model, request_id, created), "choices": [choice], "usage": usage})
+        return says.reply(text, model, request_id, created, refuses=refuses)
 
     def reply_stream(self, text: str, model: str, request_id: str, created: int, *, refuses: bool = False) -> bytes:
         """The same as a whole stream."""
-        head = _head("chat.completion.chunk", model, request_id, created)
-        finish = _FILTERED if refuses else "stop"
-        return _stream(head, [(0, {"role": "assistant", "content": text}, None), (0, {}, finish)])
+        return says.reply_stream(text, model, request_id, created, refuses=refuses)
 
-    def ending(self, first: Any, choices: list[int], text: str) -> bytes:
-        """The end of a stream that a filter stops."""
-        head = {name: first[name] for name in _CHUNK_HEAD if name in first} if isinstance(first, dict) else {}
-        said: list[_Said] = [(number, {"content": text}, None) for number in choices] if text else []
-        return _stream(head, [*said, *((number, {}, _FILTERED) for number in choices)])
+    def ending(self) -> says.Ending:
+        """Follows one stream."""
+        return says.Ending()
 
     def cut(self, body: Any, path: Path, text: str) -> Mapping[Path, bytes]:
         """The choice ends in this text; whatever it says after that goes."""
@@ -211,15 +188,10 @@ class OpenAIChat:
             elif name == path[3]:
                 found = True
                 edits[here] = dump(text if isinstance(value, str) else None)
-        edits[*path[:2], "finish_reason"] = dump(_FILTERED)
+        edits[*path[:2], "finish_reason"] = dump(says.FILTERED)
         if choice.get("logprobs") is not None:
             edits[*path[:2], "logprobs"] = b"null"
         return edits
-
-    def models(self, names: list[str]) -> bytes:
-        """The list of models a caller may use."""
-        data = [{"id": name, "object": "model", "created": 0, "owned_by": "llm-extproc"} for name in names]
-        return dump({"object": "list", "data": data})
 
 
 _TOKEN_KEYS: Final = frozenset({"token", "logprob", "bytes", "top_logprobs"})
@@ -276,24 +248,6 @@ def _readable(raw: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return True
-
-
-def _head(kind: str, model: str, request_id: str, created: int) -> dict[str, Any]:
-    return {"id": f"chatcmpl-{request_id}", "object": kind, "created": created, "model": model}
-
-
-_FILTERED: Final = "content_filter"
-_CHUNK_HEAD: Final = ("id", "object", "created", "model", "service_tier", "system_fingerprint")
-_Said = tuple[int, dict[str, str], str | None]
-
-
-def _stream(head: dict[str, Any], said: list[_Said]) -> bytes:
-    """Events of (choice, delta, finish reason), and the stream's end."""
-    events = [
-        dump({**head, "choices": [{"index": number, "delta": delta, "logprobs": None, "finish_reason": finish}]})
-        for number, delta, finish in said
-    ]
-    return b"".join(b"data: " + event + b"\n\n" for event in [*events, b"[DONE]"])
 
 
 def _choice(choice: Any, path: Path, found: list[Span], but: str | None = None) -> None:
@@ -364,32 +318,18 @@ def _number(element: Any, position: Any) -> Any:
 
 def _ordered(choices: list[Any], pieces: list[Piece]) -> Delta:
     only = choices[0] if len(choices) == 1 and isinstance(choices[0], dict) else None
-    if only is None or not isinstance(number := only.get("index", 0), int):
-        return _of_several(choices, pieces)
+    if only is None or not isinstance(number := only.get("index", 0), int):  # it keeps its place among all
+        finishes = any(isinstance(choice, dict) and choice.get("finish_reason") is not None for choice in choices)
+        return Delta(pieces, None, None, finishes or bool(pieces), finishes)
     finishes = only.get("finish_reason") is not None
     telling = finishes or bool(pieces)
-    this, none = (number,), ()
-    open_, ended = (none, this) if finishes else (this, none)
     # scopes of the texts that go on in other events
     scopes = {piece.scope is Scope.REASONING for piece in pieces if piece.track[0] != _ALONE}  # type: ignore[index]
     thinking = True in scopes
     if thinking and (finishes or False in scopes):  # in both lanes: later reasoning must not overtake
-        return Delta(pieces, None, None, telling, finishes, open_, ended)
+        return Delta(pieces, None, None, telling, finishes)
     lane, other = (number, "reasoning"), (number, "answer")
-    return Delta(pieces, lane if thinking else other, lane if finishes else None, telling, finishes, open_, ended)
-
-
-def _of_several(choices: list[Any], pieces: list[Piece]) -> Delta:
-    """An event that belongs to no choice alone keeps its place among all."""
-    numbers: tuple[list[int], list[int]] = [], []
-    finishes = False
-    for choice in choices:
-        if isinstance(choice, dict):
-            ends = choice.get("finish_reason") is not None
-            finishes = finishes or ends
-            if isinstance(number := choice.get("index", 0), int):
-                numbers[ends].append(number)
-    return Delta(pieces, None, None, finishes or bool(pieces), finishes, tuple(numbers[0]), tuple(numbers[1]))
+    return Delta(pieces, lane if thinking else other, lane if finishes else None, telling, finishes)
 
 
 def _count(mapping: Any, key: str) -> int:

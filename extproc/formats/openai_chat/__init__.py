@@ -1,0 +1,3 @@
+"""OpenAI chat completions."""
+
+from extproc.formats.openai_chat.texts import OpenAIChat as OpenAIChat
