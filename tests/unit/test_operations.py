@@ -61,6 +61,7 @@ def test_of_all_openai_operations_only_the_allowed_ones_pass():
         ("POST", "/moderations"), ("POST", "/images/generations"), ("POST", "/images/edits"),
         ("POST", "/images/variations"), ("POST", "/audio/speech"), ("POST", "/audio/transcriptions"),
         ("POST", "/audio/translations"), ("GET", "/models"), ("GET", "/models/{model}"),
+        ("POST", "/responses?beta=true"),
     }  # fmt: skip
 
 
