@@ -9,17 +9,19 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import SplitResult, urlsplit
 
 from extproc.config.load import Loaded
-from extproc.config.model import Config, ModelGroup, Provider
-from extproc.config.references import UnresolvedError, is_reference, resolve
+from extproc.config.model import Config, ModelGroup
 from extproc.errors import ConfigError, Problem
 from extproc.formats.openai_chat import OpenAIChat
 from extproc.policy.attach import Attached
 from extproc.policy.compile import compile_policies
 from extproc.policy.override import Headers
-from extproc.providers.known import KNOWN, Known
+from extproc.providers.api import Call, Credential, Kind
+from extproc.providers.build import Provided, provided
+from extproc.providers.credentials import Bearer, ClientKey, Held, Keys, Signed
+from extproc.providers.known import CHAT, KNOWN, type_of
+from extproc.providers.profile import Profile
 
 _SLUG: Final = re.compile(r"[^a-z0-9]+")
 
@@ -29,7 +31,7 @@ class Backend:
     """One provider with one model: where an attempt goes and how it authenticates.
 
     ``model`` None keeps the name the client asked for, without ``strip`` at its front. ``keys`` are used in turn;
-    empty: none is sent. ``client_key``: the client's own key goes through.
+    empty: none is sent. ``client_key``: the client's own key goes through. ``base``: the path part of the provider's URL.
     """
 
     name: str
@@ -44,6 +46,10 @@ class Backend:
     client_key: bool
     model: str | None
     strip: str
+    base: str
+    kind: Kind = field(repr=False)
+    credential: Credential | None = field(repr=False)
+    profile: Profile = field(repr=False)
     _turns: Iterator[int] = field(default_factory=itertools.count, repr=False, compare=False)
 
     @property
@@ -58,7 +64,12 @@ class Backend:
 
     def upstream_model(self, asked: str) -> str:
         """The name this backend knows a model by."""
-        return self.model if self.model is not None else asked.removeprefix(self.strip)
+        return self.kind.own_name(self.model if self.model is not None else asked.removeprefix(self.strip))
+
+    @property
+    def renames(self) -> bool:
+        """Whether it may know a model by another name than the client's."""
+        return self.model is not None or bool(self.strip) or self.kind.renames
 
     def own_headers(self) -> tuple[tuple[str, str], ...]:
         """What an attempt at this backend says: where it goes, and the next key."""
@@ -102,7 +113,7 @@ class Group:
     @property
     def renames(self) -> bool:
         """Whether an attempt may have to change the model's name in the body."""
-        return any(backend.model is not None or backend.strip for backend in self.backends)
+        return any(backend.renames for backend in self.backends)
 
     @property
     def client_key(self) -> bool:
@@ -125,6 +136,7 @@ class Runtime:
     by_prefix: tuple[tuple[str, Group], ...] = field(repr=False)
     backends: Mapping[str, Backend]
     former: Mapping[str, Backend]
+    resources: Mapping[str, str]
     format: OpenAIChat
     armed: str
 
@@ -142,6 +154,11 @@ class Runtime:
     def backend(self, id_: str) -> Backend | None:
         """A backend by its id, also one that the configuration before this had."""
         return self.backends.get(id_) or self.former.get(id_)
+
+    def held(self) -> list[Held]:
+        """Of every credential that is fetched: where its tokens go."""
+        credentials = [backend.credential for backend in (*self.backends.values(), *self.former.values())]
+        return [each.held for each in credentials if isinstance(each, (Bearer, Signed)) and each.held]
 
     def models(self) -> list[str]:
         """Public names that are not globs."""
@@ -165,7 +182,8 @@ def compile_runtime(
     """
     problems: list[Problem] = []
     attached, overrides = compile_policies(loaded, packs, problems)
-    groups = _groups(loaded, problems)
+    providers = provided(loaded, problems)
+    groups = _groups(loaded, providers, problems)
     if problems:
         raise ConfigError(problems)
     return Runtime(
@@ -181,6 +199,7 @@ def compile_runtime(
         by_prefix=tuple((group.name[:-1], group) for group in groups if group.name.endswith("*")),
         backends={backend.id: backend for group in groups for backend in group.backends},
         former=before.backends if before else {},
+        resources={each.resource: each.name for each in providers.values() if each.resource},
         format=OpenAIChat(),
         armed=attached.usual.header,
     )
@@ -189,7 +208,7 @@ def compile_runtime(
 # models and backends
 
 
-def _groups(loaded: Loaded, problems: list[Problem]) -> tuple[Group, ...]:
+def _groups(loaded: Loaded, providers: Mapping[str, Provided], problems: list[Problem]) -> tuple[Group, ...]:
     config = loaded.config
     if not config.providers:
         problems.append(Problem(_NO_PROVIDERS))
@@ -201,10 +220,7 @@ def _groups(loaded: Loaded, problems: list[Problem]) -> tuple[Group, ...]:
         backends = []
         for each in group.backends:
             try:
-                backends.append(_backend(loaded, each.use, name))
-            except UnresolvedError as error:
-                provider = each.use.partition("/")[0]
-                problems.append(loaded.problem(("providers", provider, "keys"), str(error)))
+                backends += _backend(loaded, providers, each.use, name)
             except ConfigError as error:
                 problems.append(loaded.problem(keys, error.problems[0].message))
         if any(each.client_key for each in backends) and len({each.provider for each in backends}) > 1:
@@ -230,7 +246,7 @@ def _groups(loaded: Loaded, problems: list[Problem]) -> tuple[Group, ...]:
 
 _NO_PROVIDERS: Final = (
     "no providers: set one of "
-    + ", ".join(known.variable for known in KNOWN.values() if known.variable)
+    + ", ".join(known.variable for known in KNOWN.values() if known.whole)
     + ", write a configuration file, or try `extproc demo`"
 )
 
@@ -262,7 +278,7 @@ def _default_models(config: Config) -> dict[str, ModelGroup]:
     """Without ``models``: every provider's usual names, ``provider/anything``, and all names where there is one provider."""
     models: dict[str, str] = {}
     for name, provider in config.providers.items():
-        known = KNOWN.get(provider.type or name)
+        known = KNOWN.get(type_of(name, provider.type))
         for glob in (*(known.models if known else ()), f"{name}/*"):
             models.setdefault(glob, name)
     if len(config.providers) == 1:
@@ -270,66 +286,38 @@ def _default_models(config: Config) -> dict[str, ModelGroup]:
     return {glob: ModelGroup.model_validate({"backends": [name]}) for glob, name in models.items()}
 
 
-def _backend(loaded: Loaded, use: str, public: str) -> Backend:
+def _backend(loaded: Loaded, providers: Mapping[str, Provided], use: str, public: str) -> list[Backend]:
+    """The backend that a use of a provider makes; none where the provider's own problem has been told."""
     name, slash, model = use.partition("/")
-    provider = loaded.config.providers.get(name)
-    if provider is None:
+    if name not in loaded.config.providers:
         known = ", ".join(sorted(loaded.config.providers))
         raise ConfigError(f"there is no provider '{name}'; known: {known}")
     if slash and not model:
         raise ConfigError(f"'{use}' names no model")
-    kind = KNOWN.get(provider.type or name) or Known("")
-    url, port = _url(name, provider.base_url or kind.base_url)
-    if not url.hostname or url.query or url.fragment or url.username:
-        raise ConfigError(f"the base_url of '{name}' needs a host, and no user, query or fragment")
-    keys, client_key = _keys(loaded, name, provider, kind)
-    tls = url.scheme == "https"
+    if name not in providers:
+        return []
+    provider = providers[name]
     strip = f"{name}/" if not slash and public.startswith(f"{name}/") else ""
-    return Backend(
+    paid = provider.credential
+    backend = Backend(
         name=use if slash or not strip else f"{use}/*",
         provider=name,
-        host=url.hostname,
-        port=port or (443 if tls else 80),
-        tls=tls,
-        path=url.path.rstrip("/") + (provider.path or "/chat/completions"),
-        auth_header=kind.auth_header,
-        auth_prefix=kind.auth_prefix,
-        keys=keys,
-        client_key=client_key,
+        host=provider.host,
+        port=provider.port,
+        tls=provider.tls,
+        path=provider.kind.target(provider.base, Call(CHAT, "chat", model)) or provider.base,
+        auth_header=provider.known.auth_header,
+        auth_prefix=provider.known.auth_prefix,
+        keys=paid.values if isinstance(paid, Keys) else (),
+        client_key=isinstance(paid, ClientKey),
         model=model if slash else None,
         strip=strip,
+        base=provider.base,
+        kind=provider.kind,
+        credential=paid,
+        profile=provider.profile,
     )
-
-
-def _url(name: str, text: str) -> tuple[SplitResult, int | None]:
-    try:
-        url = urlsplit(text)
-        return url, url.port
-    except ValueError as error:
-        raise ConfigError(f"the base_url of '{name}' is not a URL: {error}") from None
-
-
-def _keys(loaded: Loaded, name: str, provider: Provider, kind: Known) -> tuple[tuple[str, ...], bool]:
-    named = provider.keys
-    if named is None:
-        if not kind.variable:
-            return (), False
-        named = [f"env:{kind.variable}"]
-    if named == ["none"]:
-        return (), False
-    if named == ["client"]:
-        return (), True
-    values = []
-    for each in named:
-        if not is_reference(each):
-            raise ConfigError(
-                f"provider '{name}': a key must be a reference (env:NAME or file:PATH), not the key itself"
-            )
-        value = resolve(each, loaded.environment, loaded.folder)
-        if not value.isascii() or not value.isprintable() or " " in value:
-            raise UnresolvedError(f"what {each} holds does not look like a key")
-        values.append(value)
-    return tuple(values), False
+    return [backend]
 
 
 def effective(loaded: Loaded) -> dict[str, Any]:
