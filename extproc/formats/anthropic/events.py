@@ -28,6 +28,8 @@ _BLOCK_TRACKS: Final = ("partial_json", "content", "encrypted_content")
 def delta(event: Any) -> Delta:
     """See ``Format.delta``."""
     kind = event.get("type") if isinstance(event, dict) else None
+    if not isinstance(kind, str):
+        return Delta(_whole(event), _LANE)
     if kind == "content_block_delta":
         return Delta(_continued(event), _LANE)
     if kind == "content_block_start":

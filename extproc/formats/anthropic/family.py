@@ -51,18 +51,23 @@ class Anthropic:
 
     def models(self, names: list[str]) -> bytes:
         """The list of models a caller may use."""
-        data = [
-            {
-                "type": "model",
-                "id": name,
-                "display_name": name,
-                "created_at": "1970-01-01T00:00:00Z",  # as the API has it for models whose date is not known
-                "lifecycle": "active",
-            }
-            for name in names
-        ]
+        data = [_card(name) for name in names]
         ends = {"first_id": names[0] if names else None, "last_id": names[-1] if names else None}
         return dump({"data": data, "has_more": False, **ends})
+
+    def model_card(self, name: str) -> bytes:
+        """One of them."""
+        return dump(_card(name))
+
+
+def _card(name: str) -> dict[str, Any]:
+    return {
+        "type": "model",
+        "id": name,
+        "display_name": name,
+        "created_at": "1970-01-01T00:00:00Z",  # as the API has it for models whose date is not known
+        "lifecycle": "active",
+    }
 
 
 def _error(kind: str, message: str) -> bytes:
