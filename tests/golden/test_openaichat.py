@@ -196,7 +196,7 @@ def plain(value):
                 message["reasoning_content"] = "".join(each["text"] for part in thoughts for each in part["thinking"])
         elif message.get("role") == "assistant" and message.get("tool_calls"):
             message["content"] = content or None
-        for name in [name for name in message if message[name] is None and name != "content"]:
+        for name in [name for name in message if message[name] in (None, []) and name != "content"]:
             del message[name]
     return {name: value for name, value in body.items() if value is not None and name not in LOST}
 
