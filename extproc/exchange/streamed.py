@@ -269,12 +269,17 @@ class GuardedStream:
             part.take(part.left, None if text == piece.text else text)
 
     def _whole(self, key: Hashable, scope: Scope, text: str, *, json: bool = False, fixed: bool = False) -> str | None:
-        """Decide about a text by itself, then joined to those said before it; None where the stream is blocked."""
+        """Decide about a text by itself, then joined to those said before it; None where the stream is blocked.
+
+        A text without a key is complete: nobody joins it to another.
+        """
         decision = self._chain.inspect(Phase.RESPONSE, [(scope, text, json)], self._tally)
         if decision.outcome is Outcome.BLOCK or (fixed and decision.texts):
             self._blocked = decision.policy
             return None
         text = decision.texts.get(0, text)
+        if key is None:
+            return text
         before = self._joined.get(key, "")
         if before:
             joined = self._chain.inspect(Phase.RESPONSE, [(scope, before + text, json)], Tally())
