@@ -120,6 +120,14 @@ class Form:
         return _enclosed(parts)
 
 
+_TRUE: Final = frozenset({"true", "1", "yes", "on", "t", "y"})
+
+
+def affirmed(value: Any) -> bool:
+    """Whether a value says yes, as JSON does or as a field of a form can, in which everything is a text."""
+    return value.strip().lower() in _TRUE if isinstance(value, str) else value is True
+
+
 def parse(content_type: str, body: bytes, fields: Fields) -> Form:
     """Read a form.
 
