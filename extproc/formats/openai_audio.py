@@ -22,6 +22,8 @@ from extproc.framing.multipart import Fields, affirmed
 from extproc.framing.sse import framed
 from extproc.policy.api import Scope
 
+NAME: Final = "openai-audio"
+
 _SKIP: Final = frozenset({
     "model", "type", "id", "object", "task", "language", "languages", "voice", "response_format", "stream_format",
     "stream", "include", "timestamp_granularities", "content_type", "segment_id", "obfuscation",
@@ -48,7 +50,7 @@ def sound(media: str) -> bool:
 class OpenAIAudio(OpenAI):
     """See ``formats.base.Format``. ``form`` says what its forms have."""
 
-    name = "openai-audio"
+    name = NAME
     codec: Codec | None = None
     streamed_text = b'"delta":'
     form: Final = Fields(files=frozenset({"file"}), numbers=frozenset({"temperature"}))

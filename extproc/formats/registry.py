@@ -6,8 +6,10 @@ from typing import Final
 
 from extproc.formats.anthropic import AnthropicCount, AnthropicMessages
 from extproc.formats.base import Format
+from extproc.formats.openai_audio import OpenAIAudio
 from extproc.formats.openai_chat import OpenAIChat
 from extproc.formats.openai_completions import OpenAICompletions
+from extproc.formats.openai_files import OpenAIImageEdits
 from extproc.formats.openai_other import OpenAIEmbeddings, OpenAIImages, OpenAIModerations, OpenAIOther
 
 CHAT: Final = "openai-chat"
@@ -20,6 +22,8 @@ _ALL: Final[tuple[Format, ...]] = (
     OpenAIModerations(),
     OpenAIImages(),
     OpenAIOther(),
+    OpenAIAudio(),
+    OpenAIImageEdits(),
     AnthropicMessages(),
     AnthropicCount(),
 )
