@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import datetime
 import http.client
 import socket
 import ssl
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from extproc.providers.api import NotReady
-from extproc.runtime import Backend, Runtime
+from extproc.groups import Backend
+from extproc.providers.api import Call, NotReady
+from extproc.providers.credentials import Keys
+from extproc.runtime import Runtime
 
 _TIMEOUT: Final = 10.0
 
@@ -69,16 +71,18 @@ def _provider(backend: Backend, ca: str) -> Iterator[Finding]:
         yield Finding(False, f"{name}: {backend.host} has no address")
         return
     yield Finding(True, f"{name}: {backend.host} is {found[0][4][0]}")
-    turns = backend.credential.turns
+    turns = len(backend.credential.values) if isinstance(backend.credential, Keys) else 0
     for number in range(turns or 1):
         yield _models(name, f"key {number + 1}" if turns else "without a key", backend, ca)
 
 
 def _models(name: str, which: str, backend: Backend, ca: str) -> Finding:
     connection = _connection(backend, ca)
-    path = f"{backend.path}/models"
+    path = backend.kind.target(backend.base, Call("", "models", "")) or f"{backend.base}/models"
+    now = datetime.datetime.now(datetime.UTC)
     try:
-        headers = dict(backend.credential.headers("GET", backend.authority, path, b"", time.time()))
+        paid = backend.credential.headers("GET", backend.authority, path, b"", now) if backend.credential else ()
+        headers = {**dict(backend.profile.headers()), **dict(paid)}
         connection.request("GET", path, headers=headers)
         status = connection.getresponse().status
     except ssl.SSLError as error:

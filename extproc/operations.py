@@ -59,7 +59,7 @@ _OPENAI: Final = (
     ("/chat/completions", Operation.CHAT, "openai-chat"),
     ("/responses", Operation.CHAT, "openai-responses"),
     ("/completions", Operation.COMPLETIONS, "openai-completions"),
-    ("/edits", Operation.EDITS, "openai-edits"),
+    ("/edits", Operation.EDITS, "openai-other"),
     ("/embeddings", Operation.EMBEDDINGS, "openai-embeddings"),
     ("/moderations", Operation.MODERATIONS, "openai-moderations"),
     ("/images/generations", Operation.IMAGES, "openai-images"),

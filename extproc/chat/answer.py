@@ -28,6 +28,7 @@ class Usage:
     """Tokens as the provider counted them.
 
     ``input`` includes ``cached`` (read from a cache) and ``cache_write`` (put into one); ``output`` includes ``reasoning``.
+    ``seconds`` of sound are told where a model is paid by them, not by tokens.
     """
 
     input: int = 0
@@ -37,6 +38,7 @@ class Usage:
     cache_write: int = 0
     audio_input: int = 0
     audio_output: int = 0
+    seconds: float = 0.0
 
 
 @dataclass(slots=True)

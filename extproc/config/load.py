@@ -119,7 +119,7 @@ def _set(source: Source, keys: tuple[str, ...], value: str) -> None:
 def _providers_from_environment(source: Source, variables: Mapping[str, str]) -> None:
     providers = source.tree.setdefault("providers", {})
     for name, known in KNOWN.items():
-        if known.variable and variables.get(known.variable):
+        if known.whole and variables.get(known.variable):
             providers.setdefault(name, {"keys": [f"env:{known.variable}"]})
 
 

@@ -7,17 +7,14 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from extproc.config.attach import Attachment, Overrides, Target
+from extproc.config.provider import Provider
 from extproc.config.strict import Strict
 from extproc.config.units import Duration, Size
 from extproc.policy.kinds import AnyPolicy
-from extproc.providers.known import KNOWN, TYPES
+from extproc.providers.known import KNOWN
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$")]
 Port = Annotated[int, Field(ge=0, le=65535)]
-
-
-def _listed(value: object) -> object:
-    return [value] if isinstance(value, str) else value
 
 
 class Certificate(Strict):
@@ -88,26 +85,6 @@ class Processor(Strict):
     def native(self) -> bool:
         """Whether the native transport serves."""
         return self.transport != "grpcio" and self.bind.startswith("unix:")
-
-
-class Provider(Strict):
-    """Where models live. A known name brings its base URL and how it is authenticated."""
-
-    type: Literal[TYPES] | None = Field(None, description="absent: the provider's own name")  # type: ignore[valid-type]
-    base_url: str | None = Field(None, description="what you would give an SDK, usually ending in /v1")
-    keys: Annotated[list[str], BeforeValidator(_listed)] | None = Field(
-        None,
-        description="references (`env:X`, `file:P`) to keys that are used in turn; `none` for a server without one; "
-        "`client` passes the client's own key through",
-    )
-    path: str | None = Field(None, description="path of the chat operation below base_url; default /chat/completions")
-
-    @field_validator("base_url")
-    @classmethod
-    def _url(cls, value: str | None) -> str | None:
-        if value is not None and not value.startswith(("http://", "https://")):
-            raise ValueError("must begin with http:// or https://")
-        return value
 
 
 class BackendUse(Strict):

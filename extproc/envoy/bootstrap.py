@@ -106,7 +106,7 @@ def _manager(name: str, config: Config, layout: Layout) -> Json:
         preserve_external_request_id=True,
         normalize_path=True,
         merge_slashes=True,
-        path_with_escaped_slashes_action="REJECT_REQUEST",
+        path_with_escaped_slashes_action="KEEP_UNCHANGED",  # models of Bedrock may have them; other paths are exact
         strip_any_host_port=True,
         server_name="llm-extproc",
         server_header_transformation="PASS_THROUGH",

@@ -6,7 +6,8 @@ from extproc.envoy import types
 from extproc.envoy.filters import upstream_filter
 from extproc.envoy.layout import Layout
 from extproc.envoy.types import Json, seconds, typed
-from extproc.runtime import Backend, Group, Runtime
+from extproc.groups import Backend, Group
+from extproc.runtime import Runtime
 from extproc.wire import SERVICE
 
 _PATIENCE = 15.0
@@ -140,11 +141,7 @@ def _group_cluster(runtime: Runtime, group: Group, layout: Layout) -> Json:
 
 def _needs_bodies(group: Group) -> bool:
     """Whether an attempt may have to change or sign the body."""
-    several = len(group.abilities) > 1
-    return several or any(
-        each.model is not None or each.strip or each.credential.needs_body or each.kind.alters
-        for each in group.backends
-    )
+    return len(group.abilities) > 1 or any(backend.changes for backend in group.backends)
 
 
 def _protocol(group: Group) -> Json:

@@ -11,7 +11,8 @@ from extproc.envoy import clusters, types
 from extproc.envoy.types import Json, seconds, typed
 from extproc.exchange.forward import DECISION
 from extproc.exchange.headers import CREDENTIALS, REROUTE
-from extproc.runtime import Group, Runtime
+from extproc.groups import Group
+from extproc.runtime import Runtime
 
 _NETWORK = (
     "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port", "x-forwarded-client-cert", "forwarded",

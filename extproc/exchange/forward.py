@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -10,8 +11,9 @@ from extproc import events
 from extproc.errors import Refused
 from extproc.exchange import headers as hygiene
 from extproc.exchange.planning import Plan, Wanted
+from extproc.groups import Group
 from extproc.providers.api import NotReady
-from extproc.runtime import Group
+from extproc.providers.credentials import ClientKey
 
 DECISION: Final = "llm.extproc.decision"
 """Dynamic metadata the router filter writes: ``group`` (routes match on it), ``id``, and what is wanted."""
@@ -85,15 +87,18 @@ def attempt(plan: Plan, headers: events.Headers, body: bytes, now: float) -> eve
     Raises:
         Refused: the provider's credentials are not there yet.
     """
-    backend = plan.backend
+    backend, credential = plan.backend, plan.backend.credential
+    said: events.Pairs = ((":path", plan.target), (":authority", backend.authority), *backend.profile.headers(headers))
+    if credential is None:
+        return said
+    if isinstance(credential, ClientKey):
+        return (*said, *credential.given(headers))
+    at = datetime.datetime.fromtimestamp(now, datetime.UTC)
     try:
-        credential = backend.credential.headers("POST", backend.authority, plan.target, body, now)
+        return (*said, *credential.headers("POST", backend.authority, plan.target, body, at))
     except NotReady:
-        raise Refused(
-            503, "credentials_not_ready", "The gateway has no credentials of this provider yet.", "api_error"
-        ) from None
-    own = backend.kind.headers(plan.call, headers)
-    return ((":path", plan.target), (":authority", backend.authority), *own, *credential)
+        message = "The gateway has no credentials of this provider yet."
+        raise Refused(503, "credentials_not_ready", message, "api_error") from None
 
 
 @dataclass(frozen=True, slots=True)

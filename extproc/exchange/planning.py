@@ -14,9 +14,9 @@ from extproc.chat.losses import Losses, spell
 from extproc.errors import DecodeError, Refused, Unrepresentable
 from extproc.formats.registry import FORMATS
 from extproc.framing.jsontext import dump, edit, parse, set_member
+from extproc.groups import Backend, Group
 from extproc.operations import Operation
-from extproc.providers.api import Call
-from extproc.runtime import Backend, Group
+from extproc.providers.api import Call, Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,7 @@ class Wanted:
     """What a client asks for, as far as it matters to where it goes.
 
     ``model`` is the public name; ``named``: bodies of this format name it. ``listed``: a stream is wanted as one array.
+    ``betas``: what the client's ``anthropic-beta`` header lists.
     """
 
     operation: str
@@ -32,6 +33,7 @@ class Wanted:
     stream: bool
     named: bool = True
     listed: bool = False
+    betas: tuple[str, ...] = ()
 
     def told(self) -> dict[str, Any]:
         """As dynamic metadata, for the upstream filter."""
@@ -41,6 +43,7 @@ class Wanted:
             "model": self.model,
             "stream": self.stream,
             "named": self.named,
+            "betas": ",".join(self.betas),
         }
 
     @classmethod
@@ -52,7 +55,13 @@ class Wanted:
             str(told.get("model", "")),
             told.get("stream") is True,
             told.get("named") is True,
+            betas=betas(str(told.get("betas", ""))),
         )
+
+
+def betas(header: str) -> tuple[str, ...]:
+    """What an ``anthropic-beta`` header lists."""
+    return tuple([each.strip() for each in header.split(",") if each.strip()])
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +83,8 @@ def plan(backend: Backend, wanted: Wanted) -> Plan | None:
     """How a backend can serve this; None where it cannot."""
     kind, model = backend.kind, backend.upstream_model(wanted.model)
     for name in _formats(backend, wanted):
-        call = Call(name, wanted.operation, model, wanted.stream)
-        target = kind.target(backend.path, call)
+        call = Call(name, wanted.operation, model, wanted.stream, betas=wanted.betas)
+        target = kind.target(backend.base, call)
         if target is not None:
             return Plan(backend, call, target, name != wanted.format)
     return None
@@ -83,7 +92,7 @@ def plan(backend: Backend, wanted: Wanted) -> Plan | None:
 
 def _formats(backend: Backend, wanted: Wanted) -> list[str]:
     """Formats in which it could go, the best first: its own, then those it can be converted to."""
-    spoken = backend.kind.formats
+    spoken = backend.kind.speaks(backend.upstream_model(wanted.model))
     found = [wanted.format] if wanted.format in spoken else []
     if wanted.operation == Operation.CHAT and FORMATS[wanted.format].codec:
         found += [name for name in spoken if name != wanted.format and name in FORMATS and FORMATS[name].codec]
@@ -100,7 +109,7 @@ def prepare(plan: Plan, wanted: Wanted, raw: bytes, value: dict[str, Any] | None
     if not plan.converts:
         if wanted.named and call.model != wanted.model:
             raw = set_member(raw, "model", dump(call.model))
-        return dump(kind.adjust(parse(raw), call)) if kind.adjusts(call) else raw
+        return _adjusted(kind, raw, call, losses) if kind.adjusts(call) else raw
     reader, writer = FORMATS[wanted.format].codec, FORMATS[call.format].codec
     if reader is None or writer is None:
         raise DecodeError("there is no way to convert it")
@@ -109,7 +118,13 @@ def prepare(plan: Plan, wanted: Wanted, raw: bytes, value: dict[str, Any] | None
     )
     request.model = call.model
     request.usage = True  # for the meter; the client is told what it asked for
-    return dump(kind.adjust(writer.encode_request(request, losses), call))
+    return dump(kind.adjust(writer.encode_request(request, losses), call, losses))
+
+
+def _adjusted(kind: Kind, raw: bytes, call: Call, losses: Losses) -> bytes:
+    value = parse(raw)
+    adjusted = kind.adjust(value, call, losses)
+    return raw if adjusted is value else dump(adjusted)
 
 
 def choose(group: Group, wanted: Wanted, raw: bytes, value: dict[str, Any]) -> list[Plan]:

@@ -283,7 +283,7 @@ class RouterExchange:
         if group is None or self._asked is None:
             raise Refused(404, "model_not_found", "There is no such model here.")
         self.record.group = group.name
-        sent = send(self._asked, group, decided, self.record, received)
+        sent = send(self._asked, self._headers, group, decided, self.record, received)
         effects: list[Effect] = [forward(self._headers, sent, self._now())]
         self._idle = group.idle_timeout
         self._state = State.SENT

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from extproc.chat.losses import Losses
+from extproc.events import Headers
 from extproc.exchange import planning
 from extproc.exchange.forward import Sent
 from extproc.exchange.inbound import Decided
 from extproc.exchange.planning import Wanted
 from extproc.framing.jsontext import dump, set_member
+from extproc.groups import Group
 from extproc.operations import Asked
-from extproc.runtime import Group
 from extproc.telemetry import Record
 
 
-def send(asked: Asked, group: Group, decided: Decided, record: Record, received: bytes) -> Sent:
+def send(asked: Asked, headers: Headers, group: Group, decided: Decided, record: Record, received: bytes) -> Sent:
     """How a request goes on.
 
     ``received`` is the body that came: where it goes on as it is, nothing is sent in its place.
@@ -22,7 +23,13 @@ def send(asked: Asked, group: Group, decided: Decided, record: Record, received:
         Refused: no backend of the group can serve it, or the only one cannot be told of it.
     """
     wanted = Wanted(
-        asked.operation.value, asked.format, decided.model, record.stream, not asked.names_model, asked.listed
+        asked.operation.value,
+        asked.format,
+        decided.model,
+        record.stream,
+        not asked.names_model,
+        asked.listed,
+        planning.betas(headers.get("anthropic-beta", "")),
     )
     raw, value = decided.sent, decided.body
     if wanted.named and (asked.model is not None or value.get("model") != decided.model):

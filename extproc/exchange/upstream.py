@@ -63,7 +63,7 @@ class UpstreamExchange:
             raise ProtocolError("an attempt without a decision")
         self._plan, self._wanted, self._request = found, wanted, event
         renames = wanted.named and found.call.model != wanted.model
-        if event.end or not (found.changes or renames or found.backend.credential.needs_body):
+        if event.end or not (found.changes or renames or _signs(found)):
             # Nothing to change in the body: Envoy sends it on as the router filter left it.
             self.answered = True
             return [events.ContinueRequest(self._mutation(found, b"", ())), events.Close()]
@@ -89,6 +89,11 @@ class UpstreamExchange:
         }
         return Mutation(
             set=(*attempt(plan, request.headers if request else {}, body, self._now()), *more),
-            remove=other_credentials(backend.credential.names),
+            remove=(*other_credentials(backend.credentials), *backend.foreign),
             metadata={UPSTREAM: said},
         )
+
+
+def _signs(plan: Plan) -> bool:
+    credential = plan.backend.credential
+    return credential is not None and credential.needs_body

@@ -85,8 +85,12 @@ class Format(Protocol):
     """Who made the API: ``openai``, ``anthropic``, ``google`` or ``aws``; errors and lists of models are alike within one."""
     framing: Framing
     """How its streams are cut into events."""
-    codec: Codec | None
-    """Its way in and out of the canonical form; None where it is never converted."""
+
+    @property
+    def codec(self) -> Codec | None:
+        """Its way in and out of the canonical form; None where it is never converted."""
+        ...
+
     streamed_text: bytes
     """The bytes before the string in which most events differ from the one before them; empty where there is no such."""
 

@@ -4,12 +4,24 @@ from __future__ import annotations
 
 from typing import Final
 
+from extproc.formats.anthropic import AnthropicCount, AnthropicMessages
 from extproc.formats.base import Format
 from extproc.formats.openai_chat import OpenAIChat
+from extproc.formats.openai_completions import OpenAICompletions
+from extproc.formats.openai_other import OpenAIEmbeddings, OpenAIImages, OpenAIModerations, OpenAIOther
 
 CHAT: Final = "openai-chat"
 """The format in which to speak to those who have not said which they speak."""
 
-_ALL: Final[tuple[Format, ...]] = (OpenAIChat(),)
+_ALL: Final[tuple[Format, ...]] = (
+    OpenAIChat(),
+    OpenAICompletions(),
+    OpenAIEmbeddings(),
+    OpenAIModerations(),
+    OpenAIImages(),
+    OpenAIOther(),
+    AnthropicMessages(),
+    AnthropicCount(),
+)
 
 FORMATS: Final[dict[str, Format]] = {each.name: each for each in _ALL}

@@ -1,4 +1,4 @@
-"""AWS Signature Version 4, for JSON posted without a query. Nothing of AWS is needed for that but this page.
+"""AWS Signature Version 4, for JSON. Nothing of AWS is needed for that but this page.
 
 Source: AWS Identity and Access Management user guide, "Create a signed AWS API request". Tested against botocore.
 """
@@ -15,17 +15,24 @@ _ALGORITHM: Final = "AWS4-HMAC-SHA256"
 
 
 def sign(
-    url: str, body: bytes, keys: tuple[str, ...], region: str, service: str, now: datetime.datetime
+    url: str,
+    body: bytes,
+    keys: tuple[str, ...],
+    region: str,
+    service: str,
+    now: datetime.datetime,
+    method: str = "POST",
 ) -> dict[str, str]:
-    """The headers that sign a ``POST`` of JSON.
+    """The headers that sign a request with JSON.
 
     Args:
-        url: with its path encoded as it is sent.
+        url: with its path and query encoded as they are sent.
         body: what is sent.
         keys: access key id, secret access key and, for temporary credentials, session token.
         region: as in ``us-east-1``.
         service: its signing name.
         now: the time, in UTC.
+        method: of the request.
     """
     identity, secret, *token = keys
     parts = urlsplit(url)
@@ -36,7 +43,8 @@ def sign(
     names = ";".join(sorted(headers))
     lines = [f"{name}:{headers[name]}\n" for name in sorted(headers)]
     path = quote(parts.path, safe="/~")  # encoded once more than what is sent
-    request = "\n".join(["POST", path, "", "".join(lines), names, hashlib.sha256(body).hexdigest()])
+    query = "&".join("=".join(pair) for pair in sorted(_pair(each) for each in parts.query.split("&") if each))
+    request = "\n".join([method, path, query, "".join(lines), names, hashlib.sha256(body).hexdigest()])
     scope = "/".join([stamp[:8], region, service, "aws4_request"])
     text = "\n".join([_ALGORITHM, stamp, scope, hashlib.sha256(request.encode()).hexdigest()])
     key = f"AWS4{secret}".encode()
@@ -45,6 +53,11 @@ def sign(
     credential = f"Credential={identity}/{scope}, SignedHeaders={names}, Signature={_hmac(key, text).hex()}"
     del headers["host"]  # the client says it
     return {**headers, "authorization": f"{_ALGORITHM} {credential}"}
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, _, value = text.partition("=")
+    return name, value
 
 
 def _hmac(key: bytes, text: str) -> bytes:

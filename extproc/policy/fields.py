@@ -154,6 +154,7 @@ SHAPES: Final[dict[str, Shape]] = {
     "openai-embeddings": Shape(),
     "openai-moderations": Shape(),
     "openai-images": Shape(),
+    "openai-image-edits": Shape(),
     "openai-audio": Shape(),
 }
 """By ``Format.name``. A format that is not here cannot be judged by rules that add something."""

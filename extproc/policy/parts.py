@@ -15,7 +15,7 @@ Medium = Literal["image", "file", "audio", "video"]
 _MEDIA: Final[dict[str, Medium]] = {
     "image": "image", "images": "image", "imageurl": "image", "inputimage": "image", "imagefile": "image",
     "imageembeds": "image", "computerscreenshot": "image", "mask": "image", "inputimagemask": "image",
-    "referenceimages": "image",
+    "referenceimages": "image", "markup": "image",
     "audio": "audio", "inputaudio": "audio", "audiourl": "audio", "audios": "audio",
     "video": "video", "videos": "video", "videourl": "video", "inputvideo": "video",
     "file": "file", "files": "file", "inputfile": "file", "fileurl": "file", "filedata": "file", "fileid": "file",
@@ -107,10 +107,21 @@ def _part(part: dict[str, Any], said: bool, stack: list[_Held]) -> Iterator[Medi
 
 def _options(value: Any) -> bool:
     """Whether this is how an answer is to be spoken or drawn, rather than sound or a picture."""
-    return isinstance(value, dict) and not any(plain(key) in _LOCATORS | {"data", "bytes", "source"} for key in value)
+    if not isinstance(value, dict) or _uploaded(value):
+        return False
+    return not any(plain(key) in _LOCATORS | {"data", "bytes", "source"} for key in value)
+
+
+def _uploaded(value: Any) -> bool:
+    """Whether this is a file of a form (see ``multipart.Form.value``)."""
+    return isinstance(value, dict) and value.keys() == {"filename", "content_type"}
 
 
 def _one(medium: Medium, name: str, value: Any, part: dict[str, Any]) -> Media:
+    if _uploaded(value):
+        claimed = _by_type(str(value["content_type"]), medium)
+        # What the client says of it counts only where its name does not, and makes it no picture: those have names.
+        return Media(claimed if medium == "file" and claimed != "image" else medium, remote=False)
     for holder in (value, part):
         mime = holder.get("mimeType") or holder.get("mime_type") if isinstance(holder, dict) else None
         if isinstance(mime, str):

@@ -6,7 +6,19 @@ from dataclasses import dataclass, field, replace
 
 from hypothesis import strategies as st
 
-from extproc.chat.answer import Answer, Choice, Finish, Finished, PartDelta, PartEnd, PartStart, Start, Usage, Used
+from extproc.chat.answer import (
+    Answer,
+    Choice,
+    Failure,
+    Finish,
+    Finished,
+    PartDelta,
+    PartEnd,
+    PartStart,
+    Start,
+    Usage,
+    Used,
+)
 from extproc.chat.fold import unfold
 from extproc.chat.parts import Cache, Media, Message, Reasoning, Refusal, Text, ToolCall, ToolResult
 from extproc.chat.request import OutputShape, Request, Settings, Thinking, Tool, ToolChoice
@@ -211,7 +223,8 @@ def lawful(events):
     open_, counts, ended, failed = set(), {}, set(), False
     for at, event in enumerate(events):
         assert not failed
-        assert isinstance(event, Start) == (at == 0)
+        failed = isinstance(event, Failure)
+        assert isinstance(event, Start) == (at == 0) or failed
         choice = getattr(event, "choice", None)
         assert choice is None or choice not in ended
         place = (choice, getattr(event, "number", None))
@@ -226,7 +239,6 @@ def lawful(events):
         elif isinstance(event, Finished):
             assert not [each for each in open_ if each[0] == choice]
             ended.add(choice)
-        failed = type(event).__name__ == "Failure"
     assert failed or (not open_ and set(counts) <= ended)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from extproc.framing.jsontext import dump
@@ -10,7 +11,8 @@ FILTERED: Final = "content_filter"
 _CHUNK_HEAD: Final = ("id", "object", "created", "model", "service_tier", "system_fingerprint")
 _MAX_CHOICES: Final = 1024
 
-_Said = tuple[int, dict[str, str], str | None]
+Said = tuple[int, dict[str, str], str | None]
+"""The number of a choice, its delta, and why it ended."""
 
 
 def reply(text: str, model: str, request_id: str, created: int, *, refuses: bool) -> bytes:
@@ -33,11 +35,15 @@ def reply_stream(text: str, model: str, request_id: str, created: int, *, refuse
 
 
 class Ending:
-    """See ``formats.base.Ending``: remembers how the stream names itself, and which choices are open."""
+    """See ``formats.base.Ending``: remembers how the stream names itself, and which choices are open.
 
-    __slots__ = ("_choices", "_head")
+    ``stream`` writes events of (choice, delta, finish reason) under a head, and the stream's end.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_choices", "_head", "_stream")
+
+    def __init__(self, stream: Callable[[dict[str, Any], list[Said]], bytes] | None = None) -> None:
+        self._stream = stream or _stream
         self._head: dict[str, Any] | None = None
         self._choices: dict[int, bool] = {}  # whether each has an end that the client knows of
 
@@ -58,15 +64,15 @@ class Ending:
     def end(self, text: str) -> bytes:
         """See ``Ending``."""
         open_ = [number for number, ended in self._choices.items() if not ended] if self._choices else [0]
-        said: list[_Said] = [(number, {"content": text}, None) for number in open_] if text else []
-        return _stream(self._head or {}, [*said, *((number, {}, FILTERED) for number in open_)])
+        said: list[Said] = [(number, {"content": text}, None) for number in open_] if text else []
+        return self._stream(self._head or {}, [*said, *((number, {}, FILTERED) for number in open_)])
 
 
 def _head(kind: str, model: str, request_id: str, created: int) -> dict[str, Any]:
     return {"id": f"chatcmpl-{request_id}", "object": kind, "created": created, "model": model}
 
 
-def _stream(head: dict[str, Any], said: list[_Said]) -> bytes:
+def _stream(head: dict[str, Any], said: list[Said]) -> bytes:
     """Events of (choice, delta, finish reason), and the stream's end."""
     events = [
         dump({**head, "choices": [{"index": number, "delta": delta, "logprobs": None, "finish_reason": finish}]})

@@ -16,6 +16,8 @@ from extproc.errors import DecodeError
 from extproc.formats.base import Delta, Piece, Span
 from extproc.formats.openai import OpenAI
 from extproc.formats.openai_chat import says
+from extproc.formats.openai_chat.codec import OpenAIChatCodec
+from extproc.formats.openai_chat.counts import read_usage
 from extproc.formats.walk import Walk, are_known
 from extproc.framing.jsontext import Path, dump
 from extproc.policy.api import Scope
@@ -78,7 +80,7 @@ class OpenAIChat(OpenAI):
     """See ``formats.base.Format``."""
 
     name = "openai-chat"
-    codec: Codec | None = None
+    codec: Codec | None = OpenAIChatCodec()
     streamed_text = b'"content":'
 
     def without_padding(self, data: bytes) -> bytes:
@@ -152,15 +154,7 @@ class OpenAIChat(OpenAI):
 
     def usage(self, body: Any) -> Usage | None:
         """Tokens used, where an answer or event says so."""
-        usage = body.get("usage") if isinstance(body, dict) else None
-        if not isinstance(usage, dict):
-            return None
-        return Usage(
-            input=_count(usage, "prompt_tokens"),
-            output=_count(usage, "completion_tokens"),
-            cached=_count(usage.get("prompt_tokens_details"), "cached_tokens"),
-            reasoning=_count(usage.get("completion_tokens_details"), "reasoning_tokens"),
-        )
+        return read_usage(body)
 
     def reply(self, text: str, model: str, request_id: str, created: int, *, refuses: bool = False) -> bytes:
         """A whole answer that says ``text``."""
@@ -330,8 +324,3 @@ def _ordered(choices: list[Any], pieces: list[Piece]) -> Delta:
         return Delta(pieces, None, None, telling, finishes)
     lane, other = (number, "reasoning"), (number, "answer")
     return Delta(pieces, lane if thinking else other, lane if finishes else None, telling, finishes)
-
-
-def _count(mapping: Any, key: str) -> int:
-    value = mapping.get(key) if isinstance(mapping, dict) else None
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else 0

@@ -34,6 +34,7 @@ def test_request_passes_unchanged_with_its_decision():
         "model": "gpt-x",
         "stream": False,
         "named": True,
+        "betas": "",
     }
     assert (REROUTE, group.slug) in effect.mutation.set
 
