@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from extproc.formats.anthropic import AnthropicCount, AnthropicMessages
+from extproc.formats.anthropic import AnthropicComplete, AnthropicCount, AnthropicMessages
 from extproc.formats.base import Format
 from extproc.formats.openai_audio import OpenAIAudio
 from extproc.formats.openai_chat import OpenAIChat
@@ -26,6 +26,7 @@ _ALL: Final[tuple[Format, ...]] = (
     OpenAIImageEdits(),
     AnthropicMessages(),
     AnthropicCount(),
+    AnthropicComplete(),
 )
 
 FORMATS: Final[dict[str, Format]] = {each.name: each for each in _ALL}

@@ -21,13 +21,15 @@ class Claude:
     """What a model takes.
 
     Args:
-        adaptive: it decides by itself how much to think, guided by an effort; others take a budget of tokens.
+        adaptive: it decides by itself how much to think, guided by an effort.
+        budgets: it takes a budget of tokens to think.
         sampled: it takes temperature, top_p and top_k.
         xhigh: it knows the effort of that name.
         stops: it can be told not to think; False where it must not be said, because it never or always does.
     """
 
     adaptive: bool
+    budgets: bool
     sampled: bool
     xhigh: bool
     stops: bool
@@ -39,6 +41,7 @@ def claude(model: str) -> Claude:
     version = (int(found[1]), int(found[2] or 0)) if found else _NEWEST
     return Claude(
         adaptive=version >= (4, 6),
+        budgets=version < (4, 7),
         sampled=found is None or version < (4, 7),
         xhigh=version >= (4, 7),
         stops=((3, 7) <= version < (4, 7) or version >= (5, 0)) and not _ALWAYS.search(model),

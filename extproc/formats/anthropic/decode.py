@@ -70,7 +70,7 @@ def _messages(messages: list[Any], losses: Losses) -> list[Message]:
     found: list[Message] = []
     for index, each in enumerate(messages):
         path: Path = ("messages", index)
-        if not isinstance(each, dict) or each.get("role") not in _ROLES:
+        if not isinstance(each, dict) or needed(each, "role", str) not in _ROLES:
             raise DecodeError("a message has no role")
         found.append(Message(each["role"], read_content(each.get("content"), (*path, "content"), losses), where=path))
         for name in each.keys() - {"role", "content"}:
@@ -159,7 +159,7 @@ def _thinking(body: dict[str, Any], losses: Losses) -> Thinking | None:
         return Thinking(effort, 0)
     if kind != "adaptive":
         losses.add(("thinking", "type"), "unknown value")
-    return Thinking(effort, -1, show)
+    return Thinking(effort, None if effort else -1, show)
 
 
 def _output(body: dict[str, Any], losses: Losses) -> OutputShape | None:

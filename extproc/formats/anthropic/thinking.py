@@ -34,8 +34,9 @@ def think(request: Request, model: Claude, body: dict[str, Any], losses: Losses)
     if wanted.effort == "none" or wanted.budget == 0:
         if model.stops:
             body["thinking"] = {"type": "disabled"}
-    elif model.adaptive:
-        body["thinking"] = {"type": "adaptive"}
+    elif model.adaptive and not (model.budgets and wanted.budget and wanted.budget > 0):
+        if wanted.effort or wanted.budget is not None:
+            body["thinking"] = {"type": "adaptive"}
     elif wanted.effort or wanted.budget is not None:
         budget = _budget(request, body, losses)
         if budget:
@@ -56,7 +57,7 @@ def _effort(request: Request, model: Claude, losses: Losses) -> str:
     if wanted is None or wanted.effort == "none":
         return ""
     effort = wanted.effort
-    if not effort and wanted.budget is not None and wanted.budget > 0:
+    if not effort and not model.budgets and wanted.budget is not None and wanted.budget > 0:
         budget = wanted.budget
         lose(request, "thinking", losses, "a budget is told as an effort")
         effort = min(_EFFORTS, key=lambda name: (abs(EFFORT_TOKENS[name] - budget), name))
