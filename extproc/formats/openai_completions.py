@@ -115,7 +115,7 @@ class OpenAICompletions(OpenAI, Plain):
         """The choice ends in this text."""
         if path[:1] != ("choices",) or len(path) != 3:
             return {path: dump(text)}
-        edits = {path: dump(text), (*path[:2], "finish_reason"): dump(says.FILTERED)}
+        edits: dict[Path, bytes] = {path: dump(text), (*path[:2], "finish_reason"): dump(says.FILTERED)}
         if body["choices"][path[1]].get("logprobs") is not None:
             edits[*path[:2], "logprobs"] = b"null"
         return edits
