@@ -173,7 +173,7 @@ def chats():
     return {name: raw for name, raw in recorded().items() if b"chat.completion.chunk" in raw}
 
 
-LOST = {"models", "provider", "search_settings", "transforms", "reasoning_format", "reasoning", "n", "prefix"}
+LOST = {"models", "provider", "search_settings", "transforms", "reasoning_format", "reasoning"}
 
 
 def plain(value):
