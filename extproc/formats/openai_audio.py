@@ -102,10 +102,10 @@ class OpenAIAudio(OpenAI):
         if not isinstance(body, dict):
             return []
         touched = any(path[0] in _SAID for path in changed if path)
-        found: list[Path] = [(name,) for name in _REPEATS if touched and body.get(name) is not None]
+        found: list[Path] = [(name,) for name in _REPEATS if touched and body.get(name)]
         logprobs = body.get("logprobs")
         said = body.get("delta", body.get("text"))
-        if logprobs is not None and (touched or not _spells(logprobs, said)):
+        if logprobs and (touched or not _spells(logprobs, said)):
             found.append(("logprobs",))
         return found
 
