@@ -166,7 +166,7 @@ class Decoder:
         if not any(each.finish for each in candidates):
             self._failed = True
             start: list[StreamEvent] = [] if self._started else [self._start({})]
-            return [*start, Failure(FailureKind.INTERNAL, "The provider's stream broke off.", "stream_truncated", 502)]
+            return [*start, Failure(FailureKind.INTERNAL, "The provider's stream broke off.", "stream_truncated")]
         return [event for each in candidates for event in [*each.end(), each.finished()]]
 
     def whole(self) -> list[StreamEvent]:

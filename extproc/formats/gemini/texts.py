@@ -285,7 +285,8 @@ def _media(content: Any) -> Iterator[str]:
                 kind = either(value, "mimeType")
                 main = kind.partition("/")[0] if isinstance(kind, str) else ""
                 yield main if main in ("image", "audio", "video") else "file"
-        yield from _media(either(part, "functionResponse"))
+        if isinstance(response := either(part, "functionResponse"), dict):
+            yield from _media(response)
 
 
 # events
