@@ -48,6 +48,8 @@ def inspect(
         ends |= {
             path: new for path, new in edits.items() if ends.get(path) != b"null"
         }  # what one takes away stays away
+    # what one takes away as a whole, another need not cut
+    ends = {path: new for path, new in ends.items() if not any(path[:end] in ends for end in range(len(path)))}
     if ends:
         values = {path: new for path, new in values.items() if not _within(path, ends)} | ends
     return decision, replace(raw, values) if values else raw
