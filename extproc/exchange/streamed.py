@@ -267,6 +267,8 @@ class GuardedStream:
         text = self._whole(piece.track, piece.scope, piece.text, json=piece.json, fixed=piece.fixed)
         if text is not None:
             part.take(part.left, None if text == piece.text else text)
+        elif not piece.fixed:
+            self._close_tracks()  # it may repeat a text that is held: what comes before the match there leaves
 
     def _whole(self, key: Hashable, scope: Scope, text: str, *, json: bool = False, fixed: bool = False) -> str | None:
         """Decide about a text by itself, then joined to those said before it; None where the stream is blocked.
@@ -359,13 +361,17 @@ class GuardedStream:
         self._say(frame)
         frame.parts.clear()  # they know their event: apart, both are freed at once and not by a later collection
         self.telling = self.telling or frame.telling
-        if frame.value is not None:
-            self._ending.see(frame.value)
 
     def _say(self, frame: Frame) -> None:
-        """Tell who listens of the words of an event that leaves."""
-        if self.said is not None:
-            self.said += [(each.piece.track, each.piece.scope, "".join(each.out)) for each in frame.parts if each.out]
+        """Tell who listens of an event that leaves, and of its words."""
+        for part in frame.parts:
+            if part.out:
+                piece, text = part.piece, "".join(part.out)
+                self._ending.more(piece.track, text)
+                if self.said is not None:
+                    self.said.append((piece.track, piece.scope, text))
+        if frame.value is not None:
+            self._ending.see(frame.value)
 
     def _bytes(self, frame: Frame) -> bytes:
         if frame.event.data is None:

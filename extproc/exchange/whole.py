@@ -46,6 +46,8 @@ def inspect(
     for index in sorted(decision.cuts):
         edits = format_.cut(value, spans[index].path, decision.cuts[index])
         ends = {**edits, **ends}  # what the first has cut or taken away stays so
+    # what one takes away as a whole, another need not cut
+    ends = {path: new for path, new in ends.items() if not any(path[:end] in ends for end in range(len(path)))}
     if ends:
         values = {path: new for path, new in values.items() if not _within(path, ends)} | ends
     return decision, replace(raw, values) if values else raw

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any, Final
 
 from extproc.framing.jsontext import dump
@@ -60,6 +60,9 @@ class Ending:
                     self._choices[number] = True
                 elif len(self._choices) < _MAX_CHOICES:
                     self._choices.setdefault(number, False)
+
+    def more(self, track: Hashable, text: str) -> None:
+        """See ``Ending``: nothing said is said again."""
 
     def end(self, text: str) -> bytes:
         """See ``Ending``."""
