@@ -186,8 +186,7 @@ def test_what_is_no_stream_is_refused_after_the_good_messages_before_it(raw):
     for pieces in ways(good + raw):
         found = []
         with pytest.raises(DecodeError):
-            for event in events(pieces):
-                found.append(event.name)
+            found.extend(event.name for event in events(pieces))
         assert found == ["good"]
 
 
@@ -254,8 +253,7 @@ def test_botocore_reads_what_is_written(name, value, kind):
 def outcome(pieces, framing):
     found = []
     try:
-        for event in events(pieces, framing):
-            found.append((event.raw, event.data, event.name, event.other))
+        found.extend((event.raw, event.data, event.name, event.other) for event in events(pieces, framing))
     except (DecodeError, LimitExceeded) as error:
         found.append(type(error))
     return found
@@ -291,8 +289,12 @@ def test_recorded_streams_are_read_as_botocore_reads_them():
             wanted = botocores(raw)
             for pieces in ([raw], bytewise(raw), *(randomly(raw, random.Random(seed)) for seed in range(5))):
                 found = read(pieces)
-                assert [(event.name, event.other) for event in found] == [(each[":event-type"], b"") for each, _ in wanted]
-                assert [json.loads(event.data)[event.name] for event in found] == [json.loads(each) for _, each in wanted]
+                assert [(event.name, event.other) for event in found] == [
+                    (each[":event-type"], b"") for each, _ in wanted
+                ]
+                assert [json.loads(event.data)[event.name] for event in found] == [
+                    json.loads(each) for _, each in wanted
+                ]
                 assert b"".join(event.raw for event in found) == raw
             assert b"".join(event.with_data(event.data) for event in found) == raw
             if b"chunk" in raw[:200]:
