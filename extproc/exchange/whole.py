@@ -43,11 +43,9 @@ def inspect(
         for echo in format_.echoes(value, set(values)):
             values[echo] = b"null"
     ends: dict[Path, bytes] = {}
-    for index, text in decision.cuts.items():
-        edits = format_.cut(value, spans[index].path, text)
-        ends |= {
-            path: new for path, new in edits.items() if ends.get(path) != b"null"
-        }  # what one takes away stays away
+    for index in sorted(decision.cuts):  # what the first one takes away or ends stays so
+        edits = format_.cut(value, spans[index].path, decision.cuts[index])
+        ends |= {path: new for path, new in edits.items() if not _within(path, ends)}
     if ends:
         values = {path: new for path, new in values.items() if not _within(path, ends)} | ends
     return decision, replace(raw, values) if values else raw
