@@ -5,10 +5,12 @@ from __future__ import annotations
 import http.client
 import socket
 import ssl
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from extproc.providers.api import NotReady
 from extproc.runtime import Backend, Runtime
 
 _TIMEOUT: Final = 10.0
@@ -67,16 +69,16 @@ def _provider(backend: Backend, ca: str) -> Iterator[Finding]:
         yield Finding(False, f"{name}: {backend.host} has no address")
         return
     yield Finding(True, f"{name}: {backend.host} is {found[0][4][0]}")
-    for number, key in enumerate(backend.keys or (None,)):
-        which = f"key {number + 1}" if key else "without a key"
-        yield _models(name, which, backend, key, ca)
+    turns = backend.credential.turns
+    for number in range(turns or 1):
+        yield _models(name, f"key {number + 1}" if turns else "without a key", backend, ca)
 
 
-def _models(name: str, which: str, backend: Backend, key: str | None, ca: str) -> Finding:
+def _models(name: str, which: str, backend: Backend, ca: str) -> Finding:
     connection = _connection(backend, ca)
-    headers = {backend.auth_header: backend.auth_prefix + key} if key else {}
-    path = backend.path.rpartition("/chat/completions")[0] + "/models"
+    path = f"{backend.path}/models"
     try:
+        headers = dict(backend.credential.headers("GET", backend.authority, path, b"", time.time()))
         connection.request("GET", path, headers=headers)
         status = connection.getresponse().status
     except ssl.SSLError as error:
@@ -84,6 +86,8 @@ def _models(name: str, which: str, backend: Backend, key: str | None, ca: str) -
         return Finding(False, f"{name}: TLS with {backend.authority} failed: {reason}")
     except (OSError, http.client.HTTPException) as error:
         return Finding(False, f"{name}: {backend.authority} cannot be reached: {type(error).__name__}")
+    except NotReady:
+        return Finding(True, f"{name}: {which}: cannot be told, its token is fetched when the gateway runs")
     finally:
         connection.close()
     if status in (401, 403):

@@ -1,62 +1,198 @@
-"""The operations that may pass, and every spelling they go by. What is not in this table is answered 404.
+"""The operations that may pass, and every spelling they go by. What is not in these tables is answered 404.
 
-An operation is known by method and exact path: no case folding, no trailing slash, no path parameters. Query strings
-neither choose an operation nor reach a provider.
+An operation is known by method and exact path: no case folding, no trailing slash, no path parameters. Of query strings
+only ``alt=sse`` of Gemini's streams is looked at; none reaches a provider.
+
+Sources: the API references of OpenAI, Anthropic, Google (Gemini API, Vertex AI), AWS (Bedrock Runtime) and Azure OpenAI.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
+from urllib.parse import unquote
 
 
 class Operation(StrEnum):
-    """What a client asks for."""
+    """What a client asks for, whatever API it speaks."""
 
     CHAT = "chat"
+    COMPLETIONS = "completions"
+    EDITS = "edits"
+    EMBEDDINGS = "embeddings"
+    MODERATIONS = "moderations"
+    IMAGES = "images"
+    IMAGE_EDITS = "image-edits"
+    IMAGE_VARIATIONS = "image-variations"
+    SPEECH = "speech"
+    TRANSCRIPTIONS = "transcriptions"
+    TRANSLATIONS = "translations"
+    COUNT_TOKENS = "count_tokens"
     MODELS = "models"
     HEALTH = "health"
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """An operation, and the model where the path names it."""
+    """An operation, and what else the path tells.
+
+    Args:
+        format: the name of the format it is asked in (see ``formats``).
+        model: where the path names it.
+        stream: where the path says so.
+        listed: a stream is wanted as one JSON array.
+        names_model: the model stands in the path alone, so that bodies do not name it.
+    """
 
     operation: Operation
+    format: str = "openai-chat"
     model: str | None = None
+    stream: bool | None = None
+    listed: bool = False
+    names_model: bool = False
 
 
-_PREFIXES: Final = ("", "/openai", "/proxy/openai")
+_OPENAI: Final = (
+    ("/chat/completions", Operation.CHAT, "openai-chat"),
+    ("/responses", Operation.CHAT, "openai-responses"),
+    ("/completions", Operation.COMPLETIONS, "openai-completions"),
+    ("/edits", Operation.EDITS, "openai-edits"),
+    ("/embeddings", Operation.EMBEDDINGS, "openai-embeddings"),
+    ("/moderations", Operation.MODERATIONS, "openai-moderations"),
+    ("/images/generations", Operation.IMAGES, "openai-images"),
+    ("/images/edits", Operation.IMAGE_EDITS, "openai-image-edits"),
+    ("/images/variations", Operation.IMAGE_VARIATIONS, "openai-image-edits"),
+    ("/audio/speech", Operation.SPEECH, "openai-audio"),
+    ("/audio/transcriptions", Operation.TRANSCRIPTIONS, "openai-audio"),
+    ("/audio/translations", Operation.TRANSLATIONS, "openai-audio"),
+)
+_ANTHROPIC: Final = (
+    ("/messages", Operation.CHAT, "anthropic-messages"),
+    ("/messages/count_tokens", Operation.COUNT_TOKENS, "anthropic-count"),
+    ("/complete", Operation.COMPLETIONS, "anthropic-complete"),
+)
 _VERSIONS: Final = ("/v1", "")
-_AZURE: Final = re.compile(r"/openai/deployments/([A-Za-z0-9][A-Za-z0-9._-]{0,127})/chat/completions")
+
+
+def _spelled(prefixes: tuple[str, ...], rows: tuple[tuple[str, Operation, str], ...]) -> dict[tuple[str, str], Asked]:
+    return {
+        ("POST", f"{prefix}{version}{path}"): Asked(operation, format_)
+        for path, operation, format_ in rows
+        for prefix in prefixes
+        for version in _VERSIONS
+    }
+
 
 _TABLE: Final[dict[tuple[str, str], Asked]] = {
-    (method, f"{prefix}{version}{path}"): Asked(operation)
-    for method, path, operation in (
-        ("POST", "/chat/completions", Operation.CHAT),
-        ("GET", "/models", Operation.MODELS),
-    )
-    for prefix in _PREFIXES
-    for version in _VERSIONS
+    **_spelled(("", "/openai", "/proxy/openai"), _OPENAI),
+    **_spelled(("", "/anthropic", "/proxy/anthropic"), _ANTHROPIC),
+    **{
+        ("GET", f"{prefix}{version}/models"): Asked(Operation.MODELS, format_)
+        for prefixes, format_ in (
+            (("", "/openai", "/proxy/openai"), "openai-chat"),
+            (("/anthropic", "/proxy/anthropic"), "anthropic-messages"),
+        )
+        for prefix in prefixes
+        for version in _VERSIONS
+    },
+    **{
+        ("GET", f"{prefix}/{version}/models"): Asked(Operation.MODELS, "gemini")
+        for prefix in ("", "/gemini")
+        for version in ("v1beta", "v1alpha")
+    },
+    ("GET", "/gemini/v1/models"): Asked(Operation.MODELS, "gemini"),
+    ("GET", "/health/liveness"): Asked(Operation.HEALTH),
 }
 
-_TABLE["GET", "/health/liveness"] = Asked(Operation.HEALTH)
+_NAME: Final = r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}"
+_AZURE: Final = re.compile(rf"/openai/deployments/({_NAME})(/[a-z/]+)")
+_BY_PATH: Final = {path: Asked(operation, format_) for path, operation, format_ in _OPENAI}
+_ONE_MODEL: Final = re.compile(
+    r"(|/openai|/proxy/openai|/anthropic|/proxy/anthropic|/gemini)/(v1|v1beta)/models/([A-Za-z0-9][A-Za-z0-9._:/-]{0,199})"
+)
+_GEMINI: Final = re.compile(
+    rf"(?:/gemini)?/v1(?:beta1?|alpha)?/(?:projects/{_NAME}/locations/{_NAME}/publishers/google/)?"
+    rf"(?:models|tunedModels)/({_NAME}):([A-Za-z]+)"
+)
+_GEMINI_METHODS: Final[Mapping[str, tuple[Operation, str, bool]]] = {
+    "generateContent": (Operation.CHAT, "gemini", False),
+    "streamGenerateContent": (Operation.CHAT, "gemini", True),
+    "countTokens": (Operation.COUNT_TOKENS, "gemini-count", False),
+    "embedContent": (Operation.EMBEDDINGS, "gemini-embed", False),
+    "batchEmbedContents": (Operation.EMBEDDINGS, "gemini-embed", False),
+}
+_BEDROCK: Final = re.compile(r"(?:/bedrock)?/model/([A-Za-z0-9](?:[A-Za-z0-9._:+-]|%3[Aa]|%2[Ff]){0,255})/([a-z-]+)")
+_BEDROCK_METHODS: Final[Mapping[str, tuple[Operation, str, bool]]] = {
+    "converse": (Operation.CHAT, "bedrock-converse", False),
+    "converse-stream": (Operation.CHAT, "bedrock-converse", True),
+    "invoke": (Operation.CHAT, "bedrock-invoke", False),
+    "invoke-with-response-stream": (Operation.CHAT, "bedrock-invoke", True),
+    "count-tokens": (Operation.COUNT_TOKENS, "bedrock-count", False),
+}
+_CLAUDE: Final = re.compile(r"(?:^|[./])anthropic\.claude")
 
 METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 """Methods whose bodies Envoy delivers; others are refused at the headers."""
 
 
-def find(method: str, target: str) -> Asked | None:
-    """The operation for a method and request target, or None."""
-    path = target.partition("?")[0]
+def find(method: str, target: str, *, anthropic: bool = False) -> Asked | None:
+    """The operation for a method and request target, or None.
+
+    ``anthropic``: the request says that it is for Anthropic's API, which shares ``/v1/models`` with OpenAI's.
+    """
+    path, _, query = target.partition("?")
     asked = _TABLE.get((method, path))
-    if asked is None and method == "POST" and (azure := _AZURE.fullmatch(path)):
-        return Asked(Operation.CHAT, azure[1])
-    return asked
+    if asked is not None:
+        shared = anthropic and asked.operation is Operation.MODELS and asked.format == "openai-chat"
+        return Asked(Operation.MODELS, "anthropic-messages") if shared else asked
+    if method == "POST":
+        return _azure(path) or _gemini(path, query) or _bedrock(path)
+    if method == "GET" and (found := _ONE_MODEL.fullmatch(path)):
+        family = "anthropic-messages" if anthropic or "anthropic" in found[1] else "openai-chat"
+        return Asked(Operation.MODELS, "gemini" if "gemini" in found[1] or found[2] == "v1beta" else family, found[3])
+    return None
 
 
-def spellings(operation: Operation) -> list[tuple[str, str]]:
-    """Every (method, path) of an operation that the table lists."""
-    return [key for key, asked in _TABLE.items() if asked.operation is operation]
+def _azure(path: str) -> Asked | None:
+    found = _AZURE.fullmatch(path)
+    asked = _BY_PATH.get(found[2]) if found else None
+    return Asked(asked.operation, asked.format, found[1]) if found and asked else None
+
+
+def _gemini(path: str, query: str) -> Asked | None:
+    found = _GEMINI.fullmatch(path)
+    known = _GEMINI_METHODS.get(found[2]) if found else None
+    if found is None or known is None:
+        return None
+    operation, format_, stream = known
+    listed = stream and "alt=sse" not in query.split("&")
+    return Asked(operation, format_, found[1], stream and not listed, listed, names_model=True)
+
+
+def _bedrock(path: str) -> Asked | None:
+    found = _BEDROCK.fullmatch(path)
+    known = _BEDROCK_METHODS.get(found[2]) if found else None
+    if found is None or known is None:
+        return None
+    operation, format_, stream = known
+    model = unquote(found[1])
+    if format_ == "bedrock-invoke" and _CLAUDE.search(model):
+        format_ = "bedrock-invoke-anthropic"
+    return Asked(operation, format_, model, stream, names_model=True)
+
+
+def spoken(target: str, *, anthropic: bool = False) -> str:
+    """The format in which to speak to whoever asks for what is not here."""
+    if target.startswith(("/bedrock", "/model/")):
+        return "bedrock-converse"
+    if target.startswith(("/gemini", "/v1beta", "/v1alpha")):
+        return "gemini"
+    return "anthropic-messages" if anthropic or target.startswith(("/anthropic", "/proxy/anthropic")) else "openai-chat"
+
+
+def spellings(operation: Operation, format_: str = "openai-chat") -> list[tuple[str, str]]:
+    """Every (method, path) of an operation in a format that the table lists."""
+    return [key for key, asked in _TABLE.items() if asked.operation is operation and asked.format == format_]

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 import re
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
@@ -15,10 +14,11 @@ from extproc.config.load import Loaded
 from extproc.config.model import Config, ModelGroup, Provider
 from extproc.config.references import UnresolvedError, is_reference, resolve
 from extproc.errors import ConfigError, Problem
-from extproc.formats.openai_chat import OpenAIChat
 from extproc.policy.attach import Attached
 from extproc.policy.compile import compile_policies
 from extproc.policy.override import Headers
+from extproc.providers.api import Credential, Kind
+from extproc.providers.compatible import Compatible, Keys
 from extproc.providers.known import KNOWN, Known
 
 _SLUG: Final = re.compile(r"[^a-z0-9]+")
@@ -28,8 +28,8 @@ _SLUG: Final = re.compile(r"[^a-z0-9]+")
 class Backend:
     """One provider with one model: where an attempt goes and how it authenticates.
 
-    ``model`` None keeps the name the client asked for, without ``strip`` at its front. ``keys`` are used in turn;
-    empty: none is sent. ``client_key``: the client's own key goes through.
+    ``path`` is what the base URL has of one. ``model`` None keeps the name the client asked for, without ``strip`` at its
+    front. ``client_key``: the client's own key goes through.
     """
 
     name: str
@@ -38,13 +38,11 @@ class Backend:
     port: int
     tls: bool
     path: str
-    auth_header: str
-    auth_prefix: str
-    keys: tuple[str, ...] = field(repr=False)
+    kind: Kind = field(repr=False)
+    credential: Credential = field(repr=False)
     client_key: bool
     model: str | None
     strip: str
-    _turns: Iterator[int] = field(default_factory=itertools.count, repr=False, compare=False)
 
     @property
     def id(self) -> str:
@@ -52,30 +50,23 @@ class Backend:
         place = f"{self.provider} {self.tls} {self.host} {self.port} {self.path} {self.model} {self.strip}"
         return f"{self.name}@{zlib.crc32(place.encode()):08x}"
 
-    def key(self) -> str | None:
-        """The key for the next attempt."""
-        return self.keys[next(self._turns) % len(self.keys)] if self.keys else None
-
     def upstream_model(self, asked: str) -> str:
         """The name this backend knows a model by."""
         return self.model if self.model is not None else asked.removeprefix(self.strip)
-
-    def own_headers(self) -> tuple[tuple[str, str], ...]:
-        """What an attempt at this backend says: where it goes, and the next key."""
-        found = ((":path", self.path), (":authority", self.authority))
-        key = self.key()
-        return found if key is None else (*found, (self.auth_header, self.auth_prefix + key))
-
-    @property
-    def own_credential(self) -> str:
-        """The credential header that an attempt may carry; empty for none."""
-        return "authorization" if self.client_key else self.auth_header if self.keys else ""
 
     @property
     def authority(self) -> str:
         """Host, and port where it is not the scheme's own."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == (443 if self.tls else 80) else f"{host}:{self.port}"
+
+
+Ability = tuple[str, ...]
+
+
+def _ability(backend: Backend) -> Ability:
+    """Backends of one ability can serve the same requests."""
+    return (backend.kind.name, *backend.kind.formats)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +91,26 @@ class Group:
         return self.backends[0] if len(self.backends) == 1 else None
 
     @property
-    def renames(self) -> bool:
-        """Whether an attempt may have to change the model's name in the body."""
-        return any(backend.model is not None or backend.strip for backend in self.backends)
+    def abilities(self) -> list[Ability]:
+        """The different abilities of its backends; requests that not all can serve are kept to some (see ``subset``)."""
+        return list(dict.fromkeys(_ability(backend) for backend in self.backends))
+
+    def subset(self, backends: Iterable[Backend]) -> str:
+        """The name of the subset of backends that are as able as these."""
+        abilities = self.abilities
+        return str(sum(1 << number for number in {abilities.index(_ability(each)) for each in backends}))
+
+    def subsets(self, backend: Backend) -> list[str]:
+        """The names of all subsets a backend belongs to."""
+        abilities = self.abilities
+        bit = 1 << abilities.index(_ability(backend))
+        return [str(number) for number in range(1, 1 << len(abilities)) if number & bit]
+
+    @property
+    def own_credentials(self) -> frozenset[str]:
+        """Credential headers that may leave with its route: what the router filter has set, or a client's own key."""
+        names = [each.credential.names for each in self.backends if each.client_key or self.only]
+        return frozenset().union(*names)
 
     @property
     def client_key(self) -> bool:
@@ -125,7 +133,6 @@ class Runtime:
     by_prefix: tuple[tuple[str, Group], ...] = field(repr=False)
     backends: Mapping[str, Backend]
     former: Mapping[str, Backend]
-    format: OpenAIChat
     armed: str
 
     def group(self, model: str) -> Group | None:
@@ -181,7 +188,6 @@ def compile_runtime(
         by_prefix=tuple((group.name[:-1], group) for group in groups if group.name.endswith("*")),
         backends={backend.id: backend for group in groups for backend in group.backends},
         former=before.backends if before else {},
-        format=OpenAIChat(),
         armed=attached.usual.header,
     )
 
@@ -246,11 +252,8 @@ def _slug(name: str, backends: list[Backend]) -> str:
 
 def _passed(config: Config, backends: list[Backend]) -> frozenset[str]:
     passed = _PASS | set(config.gateway.pass_headers)
-    if any(each.client_key for each in backends):
-        passed |= {"authorization"}
-    if len(backends) == 1 and backends[0].own_credential:
-        passed |= {backends[0].own_credential}
-    return frozenset(passed)
+    names = [each.credential.names for each in backends if each.client_key or len(backends) == 1]
+    return frozenset(passed).union(*names)
 
 
 def _precedence(item: tuple[str, ModelGroup]) -> tuple[bool, int, str]:
@@ -291,10 +294,9 @@ def _backend(loaded: Loaded, use: str, public: str) -> Backend:
         host=url.hostname,
         port=port or (443 if tls else 80),
         tls=tls,
-        path=url.path.rstrip("/") + (provider.path or "/chat/completions"),
-        auth_header=kind.auth_header,
-        auth_prefix=kind.auth_prefix,
-        keys=keys,
+        path=url.path.rstrip("/"),
+        kind=Compatible(provider.path or ""),
+        credential=Keys(kind.auth_header, kind.auth_prefix, keys, client_key),
         client_key=client_key,
         model=model if slash else None,
         strip=strip,

@@ -19,12 +19,15 @@ class Record:
 
     ``end`` is ``complete``, ``blocked``, ``replied``, ``refused`` (an error of ours before any answer), ``error`` (the
     answer could not be inspected) or ``cut`` (client, provider or Envoy broke off). ``verdict`` is what the request came
-    to, ``outcome`` what request and answer came to; ``unscanned`` names content that no text rule can read.
+    to, ``outcome`` what request and answer came to; ``unscanned`` names content that no text rule can read. ``format`` is
+    the client's API, ``upstream_format`` the provider's, ``losses`` what could not be said in it (where: why).
     """
 
     generation: int
     request_id: str = ""
     operation: str = ""
+    format: str = ""
+    upstream_format: str = ""
     model: str = ""
     group: str = ""
     backend: str = ""
@@ -34,6 +37,7 @@ class Record:
     upstream_status: int = 0
     verdict: str = ""
     unscanned: list[str] = field(default_factory=list)
+    losses: list[str] = field(default_factory=list)
     outcome: str = "allow"
     end: str = ""
     error: str = ""

@@ -86,7 +86,7 @@ def _nowhere() -> Json:
 def _group_cluster(runtime: Runtime, group: Group, layout: Layout) -> Json:
     filters = [{"name": "envoy.filters.http.upstream_codec", "typed_config": typed(types.UPSTREAM_CODEC)}]
     if not group.only:
-        filters.insert(0, upstream_filter(runtime.config, body=group.renames))
+        filters.insert(0, upstream_filter(runtime.config, body=_needs_bodies(group)))
     cluster: Json = {
         "@type": types.CLUSTER,
         "name": group.slug,
@@ -121,6 +121,12 @@ def _group_cluster(runtime: Runtime, group: Group, layout: Layout) -> Json:
     if all(backend.tls for backend in group.backends):
         # never used, as every endpoint matches one above; but Envoy only negotiates HTTP/2 where this one could
         cluster["transport_socket"] = _tls(group.backends[0], layout)
+    if len(group.abilities) > 1:  # requests that not all backends can serve
+        cluster["lb_subset_config"] = {
+            "fallback_policy": "ANY_ENDPOINT",
+            "subset_selectors": [{"keys": ["serves"], "fallback_policy": "NO_FALLBACK"}],
+            "list_as_any": True,
+        }
     if len(group.backends) > 1:
         cluster["outlier_detection"] = {
             "consecutive_5xx": 5,
@@ -132,6 +138,15 @@ def _group_cluster(runtime: Runtime, group: Group, layout: Layout) -> Json:
     return cluster
 
 
+def _needs_bodies(group: Group) -> bool:
+    """Whether an attempt may have to change or sign the body."""
+    several = len(group.abilities) > 1
+    return several or any(
+        each.model is not None or each.strip or each.credential.needs_body or each.kind.alters
+        for each in group.backends
+    )
+
+
 def _protocol(group: Group) -> Json:
     if all(backend.tls for backend in group.backends):
         return {"auto_config": {"http_protocol_options": {}, "http2_protocol_options": {}}}
@@ -141,20 +156,21 @@ def _protocol(group: Group) -> Json:
 def _localities(group: Group) -> list[Json]:
     if group.weights is not None:
         pairs = zip(group.backends, group.weights, strict=True)
-        return [{"priority": 0, "lb_endpoints": [_lb_endpoint(backend, weight) for backend, weight in pairs]}]
+        return [{"priority": 0, "lb_endpoints": [_lb_endpoint(group, backend, weight) for backend, weight in pairs]}]
     return [
-        {"priority": priority, "lb_endpoints": [_lb_endpoint(backend, 1)]}
+        {"priority": priority, "lb_endpoints": [_lb_endpoint(group, backend, 1)]}
         for priority, backend in enumerate(group.backends)
     ]
 
 
-def _lb_endpoint(backend: Backend, weight: int) -> Json:
+def _lb_endpoint(group: Group, backend: Backend, weight: int) -> Json:
     return {
         "endpoint": {**types.address(backend.host, backend.port), "hostname": backend.host},
         "load_balancing_weight": weight,
         "metadata": {
             "filter_metadata": {
                 "extproc": {"backend": backend.id},
+                **({"envoy.lb": {"serves": group.subsets(backend)}} if len(group.abilities) > 1 else {}),
                 "envoy.transport_socket_match": {"socket": _socket_name(backend)},
             }
         },

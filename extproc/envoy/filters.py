@@ -11,7 +11,7 @@ from typing import Any, Final
 from extproc.config.model import Config
 from extproc.envoy import types
 from extproc.envoy.types import Json, seconds, typed
-from extproc.exchange.forward import ATTEMPT, DECISION, UPSTREAM
+from extproc.exchange.forward import ATTEMPT, DECISION, SUBSET, UPSTREAM
 from extproc.exchange.replies import VERDICTS
 from extproc.exchange.router import USAGE
 from extproc.exchange.upstream import BACKEND
@@ -84,7 +84,7 @@ def router_filter(config: Config) -> Json:
         # to remove x-envoy-* headers of clients and providers; and where there is one backend, to say its authority
         mutation_rules={"allow_envoy": True, "allow_all_routing": True},
         metadata_options={
-            "receiving_namespaces": {"untyped": [DECISION, USAGE, VERDICTS]},
+            "receiving_namespaces": {"untyped": [DECISION, SUBSET, USAGE, VERDICTS]},
             "forwarding_namespaces": {"untyped": [UPSTREAM, *([JWT] if any(each.jwt for each in targets) else [])]},
         },
     )

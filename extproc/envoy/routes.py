@@ -53,8 +53,8 @@ def merged(runtimes: list[Runtime]) -> Json:
 
 def _group_route(group: Group) -> Json:
     # with one backend the router filter has set its credential already; what the client sent under that name is gone
-    own = group.only.own_credential if group.only else "authorization" if group.client_key else ""
-    credentials = [name for name in CREDENTIALS if name != own]
+    own = group.own_credentials
+    credentials = [name for name in CREDENTIALS if name not in own]
     return {
         "name": group.slug,
         "match": {

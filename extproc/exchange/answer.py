@@ -14,11 +14,13 @@ from typing import Any, Final, Protocol
 from extproc.errors import DecodeError, LimitExceeded, Refused
 from extproc.events import Headers
 from extproc.exchange import whole
+from extproc.exchange.converting import Conversion
 from extproc.exchange.gate import Words
-from extproc.exchange.streamed import GuardedStream
+from extproc.exchange.streamed import GuardedStream, only_usage
+from extproc.formats.base import Format
 from extproc.framing import compression
+from extproc.framing.base import Event
 from extproc.framing.jsontext import parse
-from extproc.framing.sse import Event, EventStream
 from extproc.policy.api import Outcome, Phase, Policy, Tally
 from extproc.policy.chain import Chain
 from extproc.runtime import Runtime
@@ -77,13 +79,23 @@ class Answer(Protocol):
 
 @dataclass(slots=True)
 class Inspection:
-    """What an answer is inspected with. ``listens``: somebody wants to hear what it says."""
+    """What an answer is inspected with.
+
+    ``format`` is the client's. ``conversion`` turns the answer into it first; ``streams``: it then is a stream.
+    ``listens``: somebody wants to hear what it says. ``hides_usage``: a stream's usage was asked for by us, not by the
+    client. ``listed``: the client wants the one answer in an array.
+    """
 
     runtime: Runtime
     chain: Chain
     tally: Tally
     meter: Meter
+    format: Format
+    conversion: Conversion | None = None
+    streams: bool = False
     listens: bool = False
+    hides_usage: bool = False
+    listed: bool = False
 
 
 def answer_for(headers: Headers, status: int, inspection: Inspection) -> Answer:
@@ -95,8 +107,10 @@ def answer_for(headers: Headers, status: int, inspection: Inspection) -> Answer:
     media = headers.get("content-type", "").partition(";")[0].strip().lower()
     if 300 <= status < 400 or status < 200:
         raise Refused(502, "upstream_redirect", "The provider answered with a redirect.", "api_error")
-    streamed = status == 200 and media == "text/event-stream"
-    if status == 200 and not inspection.listens and not inspection.chain.guards(Phase.RESPONSE):
+    converts = inspection.conversion is not None
+    streamed = inspection.streams if converts else status == 200 and media == inspection.format.framing.media
+    guards = inspection.listens or inspection.listed or inspection.chain.guards(Phase.RESPONSE)
+    if status == 200 and not guards and not converts:
         return ObservedAnswer(inspection, streamed=streamed)
     coding = compression.coding(headers.get("content-encoding", ""))
     if coding not in compression.SUPPORTED:
@@ -117,9 +131,7 @@ _USAGE: Final = re.compile(rb'"usage"\s*:\s*\{')
 
 
 class ObservedAnswer:
-    """An answer no policy looks at: its bytes pass as they are, read along only for usage."""
-
-    changes = False
+    """An answer no policy looks at: its bytes pass as they are, read along only for usage (which may not pass)."""
 
     def __init__(self, inspection: Inspection, *, streamed: bool) -> None:
         runtime = inspection.runtime
@@ -127,16 +139,19 @@ class ObservedAnswer:
         self.said: list[Words] = []
         self._left = runtime.config.gateway.max_body
         self.speaks = streamed
-        self._format = runtime.format
-        self._events = EventStream(runtime.config.processor.max_event) if streamed else None
+        self._format = inspection.format
+        self._hides = inspection.hides_usage and streamed
+        self.changes = self._hides
+        self._events = self._format.framing.reader(runtime.config.processor.max_event) if streamed else None
         self._body: bytearray | None = None if streamed else bytearray()
         self.committed = False
 
     def feed(self, chunk: bytes) -> Verdict:
         """See ``Answer.feed``."""
         if self._events is not None:
-            self._look(self._events.feed(chunk))
-        elif self._body is not None:
+            seen = self._look(self._events.feed(chunk), chunk)
+            return Verdict(seen, commit=not self.committed)
+        if self._body is not None:
             self._left -= len(chunk)
             if self._left >= 0:
                 self._body += chunk
@@ -146,37 +161,46 @@ class ObservedAnswer:
 
     def close(self) -> Verdict:
         """See ``Answer.close``."""
+        rest = b""
         if self._events is not None:
-            self._look(self._events.close())
+            rest = self._look(self._events.close(), b"")
         elif self._body:
             self._see(bytes(self._body))
-        return Verdict(commit=not self.committed, end=True)
+        return Verdict(rest, commit=not self.committed, end=True)
 
     def stop(self, refused: Refused, policy: Policy | None = None) -> Verdict:
         """See ``Answer.stop``."""
         if not self.committed:
             return Verdict(end=True, refused=refused, policy=policy)
         event = self._format.error_event(refused.code, refused.message, refused.kind)
-        return Verdict(b"\n\n" + event, end=True, refused=refused, policy=policy)
+        return Verdict(self._format.framing.mend() + event, end=True, refused=refused, policy=policy)
 
     @property
     def held(self) -> int:
         """See ``Answer.held``."""
         return len(self._body or b"")
 
-    def _look(self, events: Iterator[Event]) -> None:
+    def _look(self, events: Iterator[Event], chunk: bytes) -> bytes:
+        """Look at what came with a chunk; returns what goes on."""
+        kept: list[bytes] = []
         try:
             for event in events:
-                if event.data and _USAGE.search(event.data):
-                    self._see(event.data)
+                value = self._see(event.data) if event.data and _USAGE.search(event.data) else None
+                if not (self._hides and only_usage(value)):
+                    kept.append(event.raw)
         except (DecodeError, LimitExceeded):
+            if self._hides:  # it was cut into events, so nobody knows which bytes would be left
+                return b"".join(kept)
             self._events = None  # no longer readable: the bytes go on, the count stays as it is
+        return b"".join(kept) if self._hides else chunk
 
-    def _see(self, raw: bytes) -> None:
+    def _see(self, raw: bytes) -> Any:
         try:
-            self._meter.see(parse(raw))
+            value = parse(raw)
         except DecodeError:
-            return
+            return None
+        self._meter.see(value)
+        return value
 
 
 class StreamAnswer:
@@ -188,7 +212,7 @@ class StreamAnswer:
     def __init__(self, inspection: Inspection, decoder: compression.Decoder | None) -> None:
         limits = inspection.runtime.config.processor
         self._stream = GuardedStream(
-            inspection.runtime.format,
+            inspection.format,
             inspection.chain,
             inspection.tally,
             inspection.meter,
@@ -197,6 +221,8 @@ class StreamAnswer:
         )
         self.said: list[Words] = []
         self._stream.said = self.said if inspection.listens else None
+        self._stream.hides_usage = inspection.hides_usage
+        self._conversion = inspection.conversion
         self._decoder = decoder
         self._opening = b""  # what came before anything a client could notice
         self.committed = False
@@ -205,6 +231,8 @@ class StreamAnswer:
         """See ``Answer.feed``."""
         try:
             plain = self._decoder.feed(chunk) if self._decoder else chunk
+            if self._conversion:
+                plain = self._conversion.feed(plain)
         except (DecodeError, LimitExceeded) as error:
             return self._verdict(self._stream.fail(error))
         out = self._stream.feed(plain)
@@ -214,12 +242,15 @@ class StreamAnswer:
 
     def close(self) -> Verdict:
         """See ``Answer.close``."""
+        out = b""
         try:
             if self._decoder:
                 self._decoder.close()
-        except DecodeError as error:
+            if self._conversion:
+                out = self._stream.feed(self._conversion.close())
+        except (DecodeError, LimitExceeded) as error:
             return self._verdict(self._stream.fail(error))
-        verdict = self._verdict(self._stream.close())
+        verdict = self._verdict(out + self._stream.close())
         if verdict.end:
             return verdict
         return Verdict(self._opening + verdict.body, commit=not self.committed, end=True)
@@ -231,7 +262,7 @@ class StreamAnswer:
     @property
     def held(self) -> int:
         """See ``Answer.held``."""
-        return self._stream.held + len(self._opening)
+        return self._stream.held + len(self._opening) + (self._conversion.held if self._conversion else 0)
 
     def _verdict(self, out: bytes) -> Verdict:
         stream = self._stream
@@ -252,6 +283,7 @@ class WholeAnswer:
 
     def __init__(self, inspection: Inspection, decoder: compression.Decoder | None, status: int) -> None:
         self._inspection = inspection
+        self._conversion = inspection.conversion
         self._runtime = inspection.runtime
         self.said: list[Words] = []
         self._decoder = decoder
@@ -262,7 +294,8 @@ class WholeAnswer:
     def feed(self, chunk: bytes) -> Verdict:
         """See ``Answer.feed``."""
         try:
-            self._body += self._decoder.feed(chunk) if self._decoder else chunk
+            plain = self._decoder.feed(chunk) if self._decoder else chunk
+            self._body += self._conversion.feed(plain) if self._conversion else plain
         except DecodeError:
             return self._unreadable("upstream_malformed")
         except LimitExceeded:
@@ -275,15 +308,19 @@ class WholeAnswer:
         """See ``Answer.close``."""
         raw = bytes(self._body)
         try:
-            if self._decoder:
-                raw += self._decoder.close()
+            rest = self._decoder.close() if self._decoder else b""
+            raw += self._conversion.feed(rest) + self._conversion.close() if self._conversion else rest
+            if self._inspection.listed and self._status == 200:
+                raw = b"[" + raw + b"]"
             value: Any = parse(raw)
         except DecodeError:
             return self._unreadable("upstream_malformed")
+        except LimitExceeded:
+            return self._unreadable("upstream_too_large")
         self._inspection.meter.see(value)
         try:
             decision, sent = whole.inspect(
-                self._runtime.format, self._inspection.chain, Phase.RESPONSE, raw, value, self._inspection.tally
+                self._inspection.format, self._inspection.chain, Phase.RESPONSE, raw, value, self._inspection.tally
             )
         except LimitExceeded:
             return self._unreadable("upstream_too_large")
@@ -291,7 +328,7 @@ class WholeAnswer:
         if blocked and not decision.cuts:
             return Verdict(end=True, refused=Refused(400, blocked.name, ""), policy=blocked)
         if self._inspection.listens:
-            spans = self._runtime.format.response_spans(value if sent is raw else parse(sent))
+            spans = self._inspection.format.response_spans(value if sent is raw else parse(sent))
             self.said += [(span.path, span.scope, span.text) for span in spans]
         return Verdict(sent, commit=True, end=True, policy=blocked)
 
@@ -302,7 +339,7 @@ class WholeAnswer:
     @property
     def held(self) -> int:
         """See ``Answer.held``."""
-        return len(self._body)
+        return len(self._body) + (self._conversion.held if self._conversion else 0)
 
     def _unreadable(self, code: str) -> Verdict:
         status = self._status if self._status >= 400 else 502

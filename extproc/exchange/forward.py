@@ -2,50 +2,120 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
 
 from extproc import events
+from extproc.errors import Refused
 from extproc.exchange import headers as hygiene
+from extproc.exchange.planning import Plan, Wanted
+from extproc.providers.api import NotReady
 from extproc.runtime import Group
 
 DECISION: Final = "llm.extproc.decision"
-"""Dynamic metadata the router filter writes: ``group`` (routes match on it), ``model``, ``id``."""
+"""Dynamic metadata the router filter writes: ``group`` (routes match on it), ``id``, and what is wanted."""
 ATTEMPT: Final = "upstream.request_attempt_count"
 """The attribute in which Envoy counts attempts."""
 UPSTREAM: Final = "llm.extproc.upstream"
-"""Dynamic metadata the upstream filter writes: ``backend``, ``attempts``."""
+"""Dynamic metadata the upstream filter writes: ``backend``, ``attempts``, ``format``, ``losses``."""
+SUBSET: Final = "envoy.lb"
+"""Dynamic metadata that limits which backends Envoy may choose."""
 
 
-def forward(
-    headers: events.Headers, group: Group, model: str, request_id: str, sent: bytes | None
-) -> events.ContinueBody:
-    """Let a request go on to a group, under the model name the client's side knows.
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A request as it goes on.
 
-    ``sent`` is its body where that is not what came. The header that the route is chosen by again changes with it.
+    ``body`` is None where it is what came, ``whole`` what goes on in any case; ``plans`` are the backends that can serve it.
+    ``usage``: the client wants a stream's usage; ``hides``: it was asked for all the same.
     """
+
+    group: Group
+    wanted: Wanted
+    plans: list[Plan]
+    request_id: str
+    body: bytes | None
+    whole: bytes
+    usage: bool = True
+    hides: bool = False
+    media: str = "application/json"
+
+    @property
+    def only(self) -> Plan | None:
+        """The plan for the only backend of the group."""
+        return self.plans[0] if self.group.only else None
+
+
+def forward(headers: events.Headers, sent: Sent, now: float) -> events.ContinueBody:
+    """Let a request go on to a group. The header that the route is chosen by again changes with it.
+
+    Raises:
+        Refused: the provider's credentials are not there yet.
+    """
+    group = sent.group
     changes: events.Pairs = (
         (hygiene.REROUTE, group.slug),
-        *hygiene.TO_PROVIDERS,
-        ("x-request-id", request_id),
+        *hygiene.to_providers(sent.media),
+        ("x-request-id", sent.request_id),
     )
-    if sent is not None:
-        changes += (("content-length", str(len(sent))),)
-    if group.only:
-        changes += group.only.own_headers()
+    if sent.body is not None:
+        changes += (("content-length", str(len(sent.body))),)
+    if sent.only:
+        changes += attempt(sent.only, headers, sent.whole, now)
+    metadata: dict[str, Mapping[str, Any]] = {
+        DECISION: {"group": group.slug, "id": sent.request_id, **sent.wanted.told()}
+    }
+    if len(sent.plans) < len(group.backends):
+        metadata[SUBSET] = {"serves": group.subset(plan.backend for plan in sent.plans)}
     return events.ContinueBody(
-        sent,
+        sent.body,
         events.Mutation(
             set=changes,
             remove=hygiene.not_upstream(headers, group.passed),
             reroute=True,
-            metadata={DECISION: {"group": group.slug, "model": model, "id": request_id}},
+            metadata=metadata,
         ),
     )
 
 
-def replied(group: Group | None, event: events.ResponseHeaders) -> tuple[str, int]:
-    """Which backend of the group a request went to has answered, and at which attempt."""
-    if group and group.only:
-        return group.only.name, int(event.attributes.get(ATTEMPT, 1))
+def attempt(plan: Plan, headers: events.Headers, body: bytes, now: float) -> events.Pairs:
+    """What an attempt says: where it goes, and with what credential.
+
+    Raises:
+        Refused: the provider's credentials are not there yet.
+    """
+    backend = plan.backend
+    try:
+        credential = backend.credential.headers("POST", backend.authority, plan.target, body, now)
+    except NotReady:
+        raise Refused(
+            503, "credentials_not_ready", "The gateway has no credentials of this provider yet.", "api_error"
+        ) from None
+    own = backend.kind.headers(plan.call, headers)
+    return ((":path", plan.target), (":authority", backend.authority), *own, *credential)
+
+
+@dataclass(frozen=True, slots=True)
+class Replied:
+    """Who has answered, at which attempt, and in which format; ``losses`` are those of the request."""
+
+    backend: str
+    attempts: int
+    format: str
+    losses: tuple[str, ...] = ()
+
+
+def replied(sent: Sent | None, event: events.ResponseHeaders) -> Replied:
+    """Which backend of the group a request went to has answered."""
+    if sent and sent.only:
+        plan = sent.only
+        return Replied(plan.backend.name, int(event.attributes.get(ATTEMPT, 1)), plan.call.format)
     upstream = event.metadata.get(UPSTREAM, {})
-    return str(upstream.get("backend", "")), int(upstream.get("attempts", 0))
+    losses = upstream.get("losses", "")
+    return Replied(
+        str(upstream.get("backend", "")),
+        int(upstream.get("attempts", 0)),
+        str(upstream.get("format", "")),
+        tuple(str(losses).split("; ")) if losses else (),
+    )

@@ -23,9 +23,10 @@ CREDENTIALS: Final = (
 _BACK: Final = frozenset({
     ":status", "content-type", "content-length", "content-encoding", "date", "cache-control", "retry-after", "retry-after-ms",
     "x-should-retry", "x-request-id", "request-id", "openai-version", "openai-model", "openai-processing-ms",
-    "etag", "digest", "content-digest", "repr-digest", "content-md5",
+    "etag", "digest", "content-digest", "repr-digest", "content-md5", "x-amzn-requestid", "x-amzn-errortype",
+    "x-amzn-bedrock-input-token-count", "x-amzn-bedrock-output-token-count", "x-amzn-bedrock-invocation-latency",
 })  # fmt: skip
-_BACK_PREFIXES: Final = ("x-ratelimit-", "ratelimit-")
+_BACK_PREFIXES: Final = ("x-ratelimit-", "ratelimit-", "anthropic-ratelimit-")
 """Response headers that reach the client. A header nobody knows could carry anything, and no policy looks at it."""
 _CHANGED: Final = (
     "content-encoding",
@@ -43,16 +44,18 @@ _ID: Final = re.compile(r"[A-Za-z0-9._-]{1,128}", re.ASCII)
 REROUTE: Final = "x-llm-route"
 """Changed together with the route cache, or Envoy would keep the old route; the route removes it."""
 
-TO_PROVIDERS: Final = (
-    ("content-type", "application/json"),
-    ("accept-encoding", "identity"),
-    ("user-agent", "llm-extproc"),
-)
+_SAME: Final = (("accept-encoding", "identity"), ("user-agent", "llm-extproc"))
 """What every request says, whatever the client's said."""
+
+
+def to_providers(media: str) -> tuple[tuple[str, str], ...]:
+    """What a request with a body of this type says of itself."""
+    return (("content-type", media), *_SAME)
+
 
 _ROUTING: Final = frozenset({"x-forwarded-proto"})
 """Without it Envoy finds no route; the route removes it."""
-_KEPT: Final = _ROUTING | {REROUTE, *(name for name, _ in TO_PROVIDERS)}
+_KEPT: Final = _ROUTING | {REROUTE, "content-type", *(name for name, _ in _SAME)}
 """These are overwritten, so they are not to be removed."""
 
 
@@ -62,9 +65,9 @@ def not_upstream(headers: Headers, allowed: frozenset[str]) -> tuple[str, ...]:
 
 
 @cache
-def other_credentials(own: str) -> tuple[str, ...]:
+def other_credentials(own: frozenset[str]) -> tuple[str, ...]:
     """Every credential header but an attempt's own."""
-    return tuple(name for name in CREDENTIALS if name != own)
+    return tuple(name for name in CREDENTIALS if name not in own)
 
 
 def not_back(headers: Headers, *, changed: bool) -> tuple[str, ...]:
@@ -97,3 +100,19 @@ def check_body(headers: Headers) -> None:
     if compression.coding(headers.get("content-encoding", "")) not in compression.SUPPORTED:
         supported = ", ".join(compression.SUPPORTED)
         raise Refused(415, "unsupported_encoding", f"The body's Content-Encoding must be one of {supported}.")
+
+
+_KINDS: Final = ("requests", "tokens", "input-tokens", "output-tokens")
+_FIELDS: Final = ("limit", "remaining", "reset")
+
+
+def limits(headers: Headers, family: str) -> tuple[tuple[str, str], ...]:
+    """A provider's rate limits under the names the client's API has for them: OpenAI's and Anthropic's."""
+    found: list[tuple[str, str]] = []
+    for kind in _KINDS:
+        for field in _FIELDS:
+            openai, anthropic = f"x-ratelimit-{field}-{kind}", f"anthropic-ratelimit-{kind}-{field}"
+            own, other = (anthropic, openai) if family == "anthropic" else (openai, anthropic)
+            if other in headers and own not in headers:
+                found.append((own, headers[other]))
+    return tuple(found)

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from extproc import events
 from extproc.errors import Refused
+from extproc.formats.base import Format
 from extproc.policy.api import Policy, Style, Tally
 from extproc.runtime import Runtime
 from extproc.telemetry import Record
@@ -15,7 +16,6 @@ VERDICTS: Final = "llm.extproc.verdicts"
 """Dynamic metadata: what policies came to."""
 
 _JSON: Final = "application/json"
-_EVENTS: Final = "text/event-stream; charset=utf-8"
 _LOCAL: Final = {
     408: ("timeout", "The request took too long to arrive."),
     413: ("too_large", "The request is larger than this gateway accepts."),
@@ -28,16 +28,16 @@ _LOCAL: Final = {
 class Replies:
     """Says things in the client's format, and notes in the exchange's record what was said.
 
-    ``armed`` names the policies that look at this exchange; ``busy`` is the time in seconds that the exchange has taken
-    of the processor so far.
+    ``format`` is the client's; ``armed`` names the policies that look at this exchange; ``busy`` is the time in seconds that
+    the exchange has taken of the processor so far.
     """
 
-    __slots__ = ("_format", "_record", "_runtime", "_tally", "armed")
+    __slots__ = ("_record", "_runtime", "_tally", "armed", "format")
 
-    def __init__(self, runtime: Runtime, record: Record, tally: Tally) -> None:
+    def __init__(self, runtime: Runtime, record: Record, tally: Tally, format_: Format) -> None:
         self._tally = tally
         self._runtime = runtime
-        self._format = runtime.format
+        self.format = format_
         self._record = record
         self.armed = runtime.armed
 
@@ -53,6 +53,8 @@ class Replies:
         if record.verdict:
             state = (record.verdict, NOT_SCANNABLE) if record.unscanned else (record.verdict,)
             headers += (("x-llm-verdict", ", ".join(state)),)
+        if record.losses:
+            headers += (("x-llm-losses", str(len(record.losses))),)
         if not record.backend:
             return headers
         return (*headers, ("x-llm-backend", record.backend), ("x-llm-attempts", str(record.attempts)))
@@ -87,12 +89,12 @@ class Replies:
         """An error."""
         self._record.end = "refused"
         self._record.error = refused.code
-        extra = [("x-request-id", self._record.request_id)]
+        extra = [*self._ids(), *self.format.error_headers(refused.status)]
         if refused.status == 503:
             extra.append(("retry-after", "1"))
         if refused.status < 500 and refused.status not in (408, 409, 429):
             extra.append(("x-should-retry", "false"))
-        body = self._format.error(refused.status, refused.code, refused.message, refused.kind)
+        body = self.format.error(refused.status, refused.code, refused.message, refused.kind)
         return self.say(refused.status, body, refused.code, busy, extra=tuple(extra))
 
     def block(
@@ -106,9 +108,14 @@ class Replies:
             return self._answer(message, created, busy, "blocked", refuses=True)
         if policy.style is Style.TRUNCATE and what != "request":
             return self._answer("", created, busy, "blocked", refuses=True)
-        body = self._format.error(policy.status, policy.name, message, "policy_violation", param)
-        extra = (("x-request-id", self._record.request_id), ("x-should-retry", "false"))
+        body = self.format.error(policy.status, policy.name, message, "policy_violation", param)
+        extra = (*self._ids(), *self.format.error_headers(policy.status), ("x-should-retry", "false"))
         return self.say(policy.status, body, "blocked", busy, extra=extra)
+
+    def _ids(self) -> events.Pairs:
+        """The request's id under the name that SDKs of this API look for."""
+        name = _ID_NAMES.get(self.format.family, "x-request-id")
+        return ((name, self._record.request_id),)
 
     def reply(self, text: str, created: int, busy: float) -> events.Respond:
         """A policy's answer in the model's place, as a stream where the request asked for one."""
@@ -117,10 +124,12 @@ class Replies:
 
     def _answer(self, text: str, created: int, busy: float, code: str, *, refuses: bool = False) -> events.Respond:
         record = self._record
-        say = self._format.reply_stream if record.stream else self._format.reply
+        say = self.format.reply_stream if record.stream else self.format.reply
         said = say(text, record.model, record.request_id, created, refuses=refuses)
-        return self.say(200, said, code, busy, media=_EVENTS if record.stream else _JSON)
+        return self.say(200, said, code, busy, media=self.format.framing.content_type if record.stream else _JSON)
 
+
+_ID_NAMES: Final = {"anthropic": "request-id", "aws": "x-amzn-requestid"}
 
 NOT_SCANNABLE: Final = "not-scannable"
 """Said of a request that has content which no text rule can read."""

@@ -17,26 +17,26 @@ from extproc.errors import Refused
 from extproc.events import Effect, Mutation
 from extproc.exchange import headers as hygiene
 from extproc.exchange import inbound
-from extproc.exchange.answer import Answer, Inspection, Verdict, WholeAnswer, answer_for
-from extproc.exchange.forward import forward, replied
+from extproc.exchange.answer import Answer, Verdict, WholeAnswer, answer_for
+from extproc.exchange.forward import Sent, forward, replied
 from extproc.exchange.gate import Gate
 from extproc.exchange.inbound import Decided
 from extproc.exchange.judging import Found, Judging, Question
+from extproc.exchange.receiving import Received, inspection, refusal, told_back
 from extproc.exchange.replies import Replies, blocked, of_envoy
+from extproc.exchange.sending import send
 from extproc.exchange.state import State, step
-from extproc.framing.jsontext import dump, set_member
-from extproc.operations import Asked, Operation
+from extproc.formats.registry import CHAT, FORMATS
+from extproc.operations import Asked, Operation, spoken
 from extproc.policy.api import Outcome, Phase, Policy, Tally
 from extproc.policy.attach import Traits, claims
 from extproc.policy.vault import Vault
-from extproc.runtime import Group, Runtime
+from extproc.runtime import Runtime
 from extproc.telemetry import Record
 from extproc.usage import Meter
 
 USAGE: Final = "llm.extproc.usage"
 """Dynamic metadata: tokens by kind."""
-
-_KEEP_ALIVE: Final = b": keep-alive\n\n"
 
 
 class RouterExchange:
@@ -59,7 +59,7 @@ class RouterExchange:
         now: Callable[[], float] = time.time,
     ) -> None:
         self._runtime = runtime
-        self._format = runtime.format
+        self._format = FORMATS[CHAT]
         self._clock = clock
         self._now = now
         self._state = State.START
@@ -78,8 +78,8 @@ class RouterExchange:
         self._judging = Judging(self._tally)
         self._meter = Meter(self._format)
         self._answer: Answer | None = None
-        self._sent_to: Group | None = None
-        self._not_back: tuple[str, ...] = ()
+        self._sent: Sent | None = None
+        self._back = Mutation()
         self._started = self._heard = self._spoke = clock()
         self._busy = 0.0
         self._idle = 0.0
@@ -87,7 +87,7 @@ class RouterExchange:
         self._counted = 0
         self.record = Record(generation=runtime.generation)
         self._armed = runtime.attached.usual
-        self._replies = Replies(runtime, self.record, self._tally)
+        self._replies = Replies(runtime, self.record, self._tally, self._format)
 
     def __repr__(self) -> str:
         return f"<RouterExchange {self.record.request_id or '-'} {self._state.name}>"
@@ -156,6 +156,7 @@ class RouterExchange:
             return None
         under_way = self._state is State.ANSWER
         waits = (gate.begun and gate.waits) if gate else (under_way and answer.committed and answer.held)
+        waits = waits and bool(self._format.framing.keep_alive)
         alive = self._spoke + self._runtime.config.processor.keep_alive if waits else None
         if not under_way:
             return alive  # the provider is done; the client may still wait for a judgement
@@ -182,7 +183,7 @@ class RouterExchange:
                 return self._timed(self._gated(self._tell(answer.stop(refused))), now)
         except Refused as refused:
             return self._timed(self._refuse(refused), now)
-        return self._timed([events.Send(_KEEP_ALIVE, False)], now)
+        return self._timed([events.Send(self._format.framing.keep_alive, False)], now)
 
     def finish(self) -> Record:
         """The exchange is over, however it ended; returns its record for the log."""
@@ -216,18 +217,33 @@ class RouterExchange:
         self._headers = event.headers
         self._traits = Traits(headers=event.headers, attributes=event.attributes, claims=claims(event.metadata))
         self.record.request_id = hygiene.request_id(event.headers)
-        asked = inbound.asked(event.headers)
-        self._asked = asked
-        self.record.operation = asked.operation.value
+        anthropic = "anthropic-version" in event.headers
+        self._speak(spoken(event.headers.get(":path", ""), anthropic=anthropic))
+        asked = self._asked = inbound.asked(event.headers)
+        self._speak(asked.format)
+        self.record.operation, self.record.format = asked.operation.value, asked.format
         if asked.operation is Operation.HEALTH:
             return self._respond(200, b"alive\n", "health", "text/plain; charset=utf-8")
         if asked.operation is Operation.MODELS:
-            return self._respond(200, self._format.models(self._runtime.models()), "models")
+            return self._models(asked)
         if event.end:
             raise Refused(400, "empty_body", "The request has no body.")
         hygiene.check_body(event.headers)
         self._state = State.BODY
         return [events.ContinueRequest()]
+
+    def _speak(self, format_: str) -> None:
+        """From here on the client is spoken to in this format."""
+        self._format = self._replies.format = FORMATS.get(format_, self._format)
+        self._meter = Meter(self._format)
+
+    def _models(self, asked: Asked) -> list[Effect]:
+        names = self._runtime.models()
+        if asked.model is None:
+            return self._respond(200, self._format.models(names), "models")
+        if asked.model not in names:
+            raise Refused(404, "model_not_found", "There is no such model here.")
+        return self._respond(200, self._format.model_card(asked.model), "models")
 
     def _request_body(self, event: events.RequestBody) -> list[Effect]:
         if self._budget.full:
@@ -236,7 +252,8 @@ class RouterExchange:
         raw, body = inbound.read(self._headers, event.body, runtime.config.gateway.max_body)
         in_path = self._asked.model if self._asked else None
         model = self.record.model = inbound.check_model(in_path or self._format.model(body), runtime.models())
-        self.record.stream = self._format.streamed(body)
+        in_path_too = self._asked.stream if self._asked else None
+        self.record.stream = self._format.streamed(body) if in_path_too is None else in_path_too
         self._choose_policies(model)
         decided = inbound.decide(self._format, self._armed, self._traits, raw, body, self._tally)
         self.record.unscanned = decided.unscanned
@@ -262,16 +279,16 @@ class RouterExchange:
         if decided is None:
             return []
         received, self._received = self._received, b""
-        group = self._group(decided.model)
-        upstream_model = group.only.upstream_model(decided.model) if group.only else decided.model
-        sent = decided.sent
-        if upstream_model != self._format.model(decided.body) or (self._asked and self._asked.model is not None):
-            sent = set_member(sent, "model", dump(upstream_model))
+        group = self._runtime.group(decided.model)
+        if group is None or self._asked is None:
+            raise Refused(404, "model_not_found", "There is no such model here.")
+        self.record.group = group.name
+        sent = send(self._asked, group, decided, self.record, received)
+        effects: list[Effect] = [forward(self._headers, sent, self._now())]
         self._idle = group.idle_timeout
         self._state = State.SENT
-        self._sent_to = group
-        changed = None if sent is received else sent
-        return [forward(self._headers, group, decided.model, self.record.request_id, changed)]
+        self._sent = sent
+        return effects
 
     def _choose_policies(self, model: str) -> None:
         runtime, traits = self._runtime, self._traits
@@ -280,13 +297,6 @@ class RouterExchange:
         wish = runtime.overrides.wish(traits, armed.policies)
         self._armed = runtime.attached.choose(traits, wish) if wish else armed
         self._replies.armed = self._armed.header
-
-    def _group(self, model: str) -> Group:
-        group = self._runtime.group(model)
-        if group is None:
-            raise Refused(404, "model_not_found", "There is no such model here.")
-        self.record.group = group.name
-        return group
 
     def _request_without_body(self, event: events.RequestTrailers) -> list[Effect]:
         raise Refused(400, "empty_body", "The request has no body.")
@@ -300,7 +310,9 @@ class RouterExchange:
     # the answer
 
     def _response_headers(self, event: events.ResponseHeaders) -> list[Effect]:
-        self.record.backend, self.record.attempts = replied(self._sent_to, event)
+        by = replied(self._sent, event)
+        self.record.backend, self.record.attempts, self.record.upstream_format = by.backend, by.attempts, by.format
+        self.record.losses += by.losses
         status = int(event.headers.get(":status", "0"))
         self.record.upstream_status = status
         details = event.attributes.get("response.code_details", "via_upstream")
@@ -314,19 +326,18 @@ class RouterExchange:
             raise self._judging.refused
         if self._state is not State.SENT:
             raise Refused(502, "undecided", "The gateway could not decide about this request.", "api_error")
-        if status in (401, 403) and not (self._sent_to and self._sent_to.client_key):
-            # its text may show part of the gateway's own key
-            raise Refused(
-                status, "provider_refused", "The provider refused the gateway's credentials.", "authentication_error"
-            )
+        if self._sent is None or (status in (401, 403) and not self._sent.group.client_key):
+            raise refusal(status)
         hide = self._vault.hide if self._vault else str
         gate = Gate(self._judging, self._armed.moderated, self._parallel, hide) if self._armed.moderated else None
         listens = gate is not None and gate.listens
         chain = self._armed.chain.joined(self._answer_policies)
-        inspection = Inspection(self._runtime, chain, self._tally, self._meter, listens)
-        self._answer = answer_for(event.headers, status, inspection)
+        received = Received(self._format, self._sent, by, event.headers, status)
+        looked = inspection(received, self._runtime, self.record, self._tally, self._meter, int(self._now()))
+        looked.chain, looked.listens = chain, listens
+        self._answer = answer_for(event.headers, status, looked)
         self._gate = gate if listens or self._judging.waiting(self._parallel) else None
-        self._not_back = hygiene.not_back(event.headers, changed=self._answer.changes)
+        self._back = told_back(received, looked, changed=self._answer.changes)
         self._state = State.ANSWER
         return self._tell(self._answer.close()) if event.end else []
 
@@ -358,7 +369,9 @@ class RouterExchange:
         if verdict.commit:
             self.record.first_byte_ms = round((self._clock() - self._started) * 1000, 3)
             effects.append(
-                events.ContinueResponse(Mutation(set=self._replies.headers(self._busy), remove=self._not_back))
+                events.ContinueResponse(
+                    Mutation(set=(*self._replies.headers(self._busy), *self._back.set), remove=self._back.remove)
+                )
             )
             answer.committed = True
         if verdict.end:

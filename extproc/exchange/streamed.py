@@ -37,7 +37,8 @@ _MAX_JOINED: Final = 256
 class GuardedStream:
     """One streamed answer. ``feed`` chunks, then ``close``; both return bytes for the client and never raise.
 
-    ``said``, where it is a list, takes the words of everything given out. After each call: ``telling`` says whether
+    ``said``, where it is a list, takes the words of everything given out; ``hides_usage`` keeps events of nothing but usage
+    from the client, who did not ask for them. After each call: ``telling`` says whether
     anything a client could notice has left; ``refused`` why the stream ended before its time, by the policy ``blocked`` or
     because it cannot be inspected. The bytes returned then end with an error event, but only after something telling:
     otherwise the caller can still answer with a proper status.
@@ -64,6 +65,7 @@ class GuardedStream:
         self._done = False
         self._blocked: Policy | None = None
         self.said: list[Words] | None = None
+        self.hides_usage = False
         self.telling = False
         self.refused: Refused | None = None
 
@@ -176,6 +178,8 @@ class GuardedStream:
         if delta is None:
             value = parse(event.data)
             self._meter.see(value)
+            if self.hides_usage and only_usage(value):
+                return
             delta = self._format.delta(value)
             self._repeats.learn(event.data, value, delta)
         self._admit(event, value, delta)
@@ -389,3 +393,8 @@ class GuardedStream:
 def _named(frame: Frame) -> bool:
     """Whether all names of members in an event are decided."""
     return not any(part.left for part in frame.parts if part.piece.fixed)
+
+
+def only_usage(value: Any) -> bool:
+    """Whether an event says nothing but how many tokens were used (OpenAI's last, with no choices)."""
+    return isinstance(value, dict) and value.get("choices") == [] and isinstance(value.get("usage"), dict)

@@ -1,36 +1,42 @@
 """The exchange as the upstream filter sees it: one attempt at one backend, after Envoy has chosen it.
 
-Owns: the path, the authority, the credential and the model's name. It never refuses and never looks at answers: what a
-backend can do was decided by the router filter. Headers are shared by all attempts, so every credential of an earlier
-one is removed first.
+Owns: the path, the authority, the credential and the body in the backend's own format. It never refuses and never looks at
+answers: what a backend can do was decided by the router filter. Headers are shared by all attempts, so every credential
+of an earlier one is removed first.
 """
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from typing import Any, Final
 
 from extproc import events
-from extproc.errors import ProtocolError
+from extproc.chat.losses import Losses
+from extproc.errors import DecodeError, ProtocolError, Refused, Unrepresentable
 from extproc.events import Effect, Mutation
-from extproc.exchange.forward import ATTEMPT, DECISION, UPSTREAM
+from extproc.exchange.forward import ATTEMPT, DECISION, UPSTREAM, attempt
 from extproc.exchange.headers import other_credentials
-from extproc.framing.jsontext import dump, set_member
-from extproc.runtime import Backend, Runtime
+from extproc.exchange.planning import Plan, Wanted, plan, prepare
+from extproc.runtime import Runtime
 
 BACKEND: Final = "xds.upstream_host_metadata.filter_metadata['extproc']['backend']"
 
+_LOSSES = 20
+"""Losses that are handed over to the router filter, for the log."""
+
 
 class UpstreamExchange:
-    """One attempt. Headers in, and where the model is renamed the body too; then the gRPC stream is closed."""
+    """One attempt. Headers in, and where the body changes or is signed that too; then the gRPC stream is closed."""
 
-    reads_headers = False
-    """Names are set and removed whatever they say now."""
+    reads_headers = True
 
-    def __init__(self, runtime: Runtime) -> None:
+    def __init__(self, runtime: Runtime, now: Callable[[], float] = time.time) -> None:
         self._runtime = runtime
-        self._body: bytes | None = None
-        self._model = ""
-        self._backend: Backend | None = None
+        self._now = now
+        self._plan: Plan | None = None
+        self._wanted: Wanted | None = None
+        self._request: events.RequestHeaders | None = None
         self.answered = False
 
     def receive(self, event: events.Event) -> list[Effect]:
@@ -39,36 +45,50 @@ class UpstreamExchange:
         Raises:
             ProtocolError: Envoy broke the order, or the attempt lacks what the router filter decided.
         """
-        if isinstance(event, events.RequestHeaders) and self._backend is None:
-            return self._headers(event)
-        if isinstance(event, events.RequestBody) and self._backend is not None and not self.answered:
-            return self._rename(event, self._backend)
+        try:
+            if isinstance(event, events.RequestHeaders) and self._plan is None:
+                return self._headers(event)
+            if isinstance(event, events.RequestBody) and self._plan is not None and not self.answered:
+                return self._body(event, self._plan)
+        except (Refused, Unrepresentable, DecodeError) as error:
+            raise ProtocolError(f"an attempt that cannot be made: {type(error).__name__}") from None
         raise ProtocolError(f"{type(event).__name__} in an upstream filter")
 
     def _headers(self, event: events.RequestHeaders) -> list[Effect]:
         decision: Any = event.metadata.get(DECISION, {})
         backend = self._runtime.backend(str(event.attributes.get(BACKEND, "")))
-        if backend is None or not decision.get("model"):
+        wanted = Wanted.heard(decision)
+        found = plan(backend, wanted) if backend and wanted.model else None
+        if found is None:
             raise ProtocolError("an attempt without a decision")
-        self._backend = backend
-        self._model = backend.upstream_model(str(decision["model"]))
-        mutation = self._mutation(backend, event)
-        if event.end or self._model == decision["model"]:
+        self._plan, self._wanted, self._request = found, wanted, event
+        renames = wanted.named and found.call.model != wanted.model
+        if event.end or not (found.changes or renames or found.backend.credential.needs_body):
             # Nothing to change in the body: Envoy sends it on as the router filter left it.
             self.answered = True
-            return [events.ContinueRequest(mutation), events.Close()]
-        return [events.ContinueRequest(mutation)]
+            return [events.ContinueRequest(self._mutation(found, b"", ())), events.Close()]
+        return [events.ContinueRequest()]
 
-    def _mutation(self, backend: Backend, event: events.RequestHeaders) -> Mutation:
-        attempt = event.attributes.get(ATTEMPT, 1)
-        return Mutation(
-            set=backend.own_headers(),
-            remove=other_credentials(backend.own_credential),
-            metadata={UPSTREAM: {"backend": backend.name, "attempts": attempt, "client_key": backend.client_key}},
-        )
-
-    def _rename(self, event: events.RequestBody, backend: Backend) -> list[Effect]:
-        body = set_member(event.body, "model", dump(self._model))
+    def _body(self, event: events.RequestBody, plan: Plan) -> list[Effect]:
+        losses = Losses()
+        wanted = self._wanted or Wanted("", "", "", stream=False)
+        body = prepare(plan, wanted, event.body, None, losses)
         self.answered = True
-        headers = (("content-length", str(len(body))),)
-        return [events.ContinueBody(body, Mutation(set=headers)), events.Close()]
+        mutation = self._mutation(plan, body, (("content-length", str(len(body))),), losses)
+        return [events.ContinueBody(body if body is not event.body else None, mutation), events.Close()]
+
+    def _mutation(self, plan: Plan, body: bytes, more: events.Pairs, losses: Losses | None = None) -> Mutation:
+        backend, request = plan.backend, self._request
+        attributes = request.attributes if request else {}
+        said: dict[str, Any] = {
+            "backend": backend.name,
+            "attempts": attributes.get(ATTEMPT, 1),
+            "client_key": backend.client_key,
+            "format": plan.call.format,
+            "losses": "; ".join(f"{path}: {why}" for path, why in (losses.found if losses else [])[:_LOSSES]),
+        }
+        return Mutation(
+            set=(*attempt(plan, request.headers if request else {}, body, self._now()), *more),
+            remove=other_credentials(backend.credential.names),
+            metadata={UPSTREAM: said},
+        )

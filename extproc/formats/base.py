@@ -163,3 +163,7 @@ class Format(Protocol):
     def models(self, names: list[str]) -> bytes:
         """The list of models a caller may use."""
         ...
+
+    def model_card(self, name: str) -> bytes:
+        """One of them."""
+        ...

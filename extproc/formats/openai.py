@@ -41,5 +41,12 @@ class OpenAI:
 
     def models(self, names: list[str]) -> bytes:
         """The list of models a caller may use."""
-        data = [{"id": name, "object": "model", "created": 0, "owned_by": "llm-extproc"} for name in names]
-        return dump({"object": "list", "data": data})
+        return dump({"object": "list", "data": [_card(name) for name in names]})
+
+    def model_card(self, name: str) -> bytes:
+        """One of them."""
+        return dump(_card(name))
+
+
+def _card(name: str) -> dict[str, Any]:
+    return {"id": name, "object": "model", "created": 0, "owned_by": "llm-extproc"}

@@ -144,7 +144,9 @@ class Case:
         return client
 
     def body(self, text: str = "Hello", model: str = "gpt-4o", **more: Any) -> dict[str, Any]:
-        return {"model": model, "messages": [{"role": "user", "content": text}], **more}
+        """A chat request; one for a stream asks for its usage, which the gateway otherwise does (see test_usage)."""
+        asked = {"stream_options": {"include_usage": True}} if more.get("stream") is True else {}
+        return {"model": model, "messages": [{"role": "user", "content": text}], **asked, **more}
 
     def post(
         self, text: str = "Hello", *, path: str = "/v1/chat/completions", http2: bool = False, **more: Any

@@ -164,7 +164,7 @@ def test_a_refusal_returns_the_request_id(case: Case) -> None:
 # the log
 
 
-TOKENS = {"input": 11, "output": 7, "cached": 3, "reasoning": 0}
+TOKENS = {"input": 11, "output": 7, "cached": 3, "reasoning": 0, "cache_write": 0}
 
 
 @pytest.mark.parametrize("stream", [False, True])

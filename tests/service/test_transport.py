@@ -14,6 +14,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from extproc._pb import ext_proc_pb2 as pb
 from extproc.errors import StartupError
 from extproc.exchange.forward import DECISION
+from extproc.exchange.planning import Wanted
 from extproc.exchange.upstream import BACKEND
 from extproc.transport.sockets import bound
 from extproc.wire import SERVICE
@@ -65,7 +66,9 @@ def test_a_whole_exchange(server: Server, channel: grpc.Channel) -> None:
 def test_an_upstream_attempt_is_closed_cleanly(server: Server, channel: grpc.Channel) -> None:
     call = Call(channel, "upstream")
     message = headers("request_headers", {":method": "POST", ":path": "/x", "authorization": "Bearer other"})
-    message.metadata_context.filter_metadata[DECISION].update({"group": "0", "model": "gpt-4o", "id": "i"})
+    message.metadata_context.filter_metadata[DECISION].update(
+        {"group": "0", "id": "i", **Wanted("chat", "openai-chat", "gpt-4o", stream=False).told()}
+    )
     message.attributes["envoy.filters.http.ext_proc"].update(
         {BACKEND: next(key for key in server.runtime.backends if key.startswith("alpha@"))}
     )

@@ -16,9 +16,11 @@ from extproc.errors import ConfigError
 from extproc.exchange import whole
 from extproc.exchange.answer import Inspection, ObservedAnswer, StreamAnswer
 from extproc.exchange.forward import DECISION
+from extproc.exchange.planning import Wanted
 from extproc.exchange.router import RouterExchange
 from extproc.exchange.streamed import GuardedStream
 from extproc.exchange.upstream import BACKEND, UpstreamExchange
+from extproc.formats.registry import FORMATS
 from extproc.framing import compression
 from extproc.framing.sse import EventStream
 from extproc.policy.api import Outcome, Phase, Tally
@@ -27,24 +29,23 @@ from extproc.telemetry import Log, Record
 from extproc.usage import Meter
 from tests.unit.exchange import support as s
 
+CHAT = FORMATS["openai-chat"]
 MAIN = 'providers: {main: {type: openai-compatible, base_url: "http://127.0.0.1:1/v1", keys: none}}\n'
 
 
 def looking(runtime):
-    return Inspection(runtime, runtime.attached.usual.chain, Tally(), Meter(runtime.format))
+    return Inspection(runtime, runtime.attached.usual.chain, Tally(), Meter(CHAT), CHAT)
 
 
 def _stream(runtime, *chunks):
     limits = runtime.config.processor
-    stream = GuardedStream(
-        runtime.format, runtime.attached.usual.chain, Tally(), Meter(runtime.format), limits.max_event, limits.max_held
-    )
+    stream = GuardedStream(CHAT, runtime.attached.usual.chain, Tally(), Meter(CHAT), limits.max_event, limits.max_held)
     return b"".join([*(stream.feed(chunk) for chunk in chunks), stream.close()])
 
 
 def _whole(runtime, body, phase=Phase.RESPONSE):
     raw = orjson.dumps(body)
-    return whole.inspect(runtime.format, runtime.attached.usual.chain, phase, raw, orjson.loads(raw), Tally())
+    return whole.inspect(CHAT, runtime.attached.usual.chain, phase, raw, orjson.loads(raw), Tally())
 
 
 def _call(**function):
@@ -82,9 +83,11 @@ def test_key_goes_only_to_the_host_it_was_configured_for_while_a_reload_is_under
     old, new = runtimes
     prepared = replace(old, former={**old.former, **new.backends})  # what Worker._take makes of "prepare"
     serving, endpoint_of, wrong = (prepared, new, "sk-old") if worker == "prepared" else (new, old, "sk-new")
-    backend = endpoint_of.group("anything").backends[0]
-    name = clusters._lb_endpoint(backend, 1)["metadata"]["filter_metadata"]["extproc"]["backend"]
-    event = events.RequestHeaders({}, False, {BACKEND: name}, {DECISION: {"model": "anything"}})
+    group = endpoint_of.group("anything")
+    name = clusters._lb_endpoint(group, group.backends[0], 1)["metadata"]["filter_metadata"]["extproc"]["backend"]
+    event = events.RequestHeaders(
+        {}, False, {BACKEND: name}, {DECISION: Wanted("chat", "openai-chat", "anything", False).told()}
+    )
     effects = UpstreamExchange(serving).receive(event)
     assert wrong not in dict(effects[0].mutation.set)["authorization"]
 

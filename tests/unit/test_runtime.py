@@ -1,6 +1,7 @@
 import pytest
 
 from extproc.errors import ConfigError
+from extproc.exchange.planning import Wanted, plan
 from extproc.runtime import effective
 from tests.unit.exchange.support import compiled
 
@@ -91,6 +92,9 @@ def test_effective_configuration_shows_references_not_keys(tmp_path):
     assert "sk-secret" not in str(effective(load(path, {"K": "sk-secret"})))
 
 
+WANTED = Wanted("chat", "openai-chat", "m", False)
+
+
 @pytest.mark.parametrize(
     ("url", "authority", "path"),
     [
@@ -103,4 +107,4 @@ def test_effective_configuration_shows_references_not_keys(tmp_path):
 def test_where_a_backend_is(url, authority, path, tmp_path):
     runtime = compiled(f'providers: {{a: {{type: openai-compatible, base_url: "{url}", keys: none}}}}', tmp_path)
     backend = runtime.group("m").backends[0]
-    assert (backend.authority, backend.path) == (authority, path)
+    assert (backend.authority, plan(backend, WANTED).target) == (authority, path)

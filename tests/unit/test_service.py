@@ -69,6 +69,7 @@ def test_any_exception_fails_the_stream_with_a_constant_text(monkeypatch):
 
 def test_the_upstream_filter_closes_after_its_one_message():
     from extproc.exchange.forward import DECISION
+    from extproc.exchange.planning import Wanted
     from extproc.exchange.upstream import BACKEND
 
     session, out = opened("upstream")
@@ -77,7 +78,7 @@ def test_the_upstream_filter_closes_after_its_one_message():
     message.attributes["envoy.filters.http.ext_proc"].update(
         {BACKEND: next(each.id for each in runtime().backends.values() if each.name == "main")}
     )
-    message.metadata_context.filter_metadata[DECISION].update({"model": "gpt-x"})
+    message.metadata_context.filter_metadata[DECISION].update(Wanted("chat", "openai-chat", "gpt-x", False).told())
     turn = session.message(message.SerializeToString())
     assert turn.close
     assert len(turn.messages) == 1

@@ -68,7 +68,7 @@ def answer_headers(content_type="application/json", status=200, details="via_ups
     found = {":status": str(status), "content-type": content_type, **more}
     if encoding:
         found["content-encoding"] = encoding
-    metadata = {UPSTREAM: {"backend": "main", "attempts": 1.0}}
+    metadata = {UPSTREAM: {"backend": "main", "attempts": 1.0, "format": "openai-chat"}}
     return events.ResponseHeaders(found, False, {"response.code_details": details}, metadata)
 
 

@@ -26,7 +26,15 @@ def test_request_passes_unchanged_with_its_decision():
     (effect,) = exchange.receive(events.RequestBody(body, True))
     assert effect.body is None
     assert effect.mutation.reroute
-    assert effect.mutation.metadata[DECISION] == {"group": group.slug, "model": "gpt-x", "id": "req-1"}
+    assert effect.mutation.metadata[DECISION] == {
+        "group": group.slug,
+        "id": "req-1",
+        "operation": "chat",
+        "format": "openai-chat",
+        "model": "gpt-x",
+        "stream": False,
+        "named": True,
+    }
     assert (REROUTE, group.slug) in effect.mutation.set
 
 
@@ -349,8 +357,14 @@ def test_tokens_come_from_the_providers_usage():
     usage = b'data: {"choices":[],"usage":'
     usage += b'{"prompt_tokens":7,"completion_tokens":9,"prompt_tokens_details":{"cached_tokens":3}}}' + b"\n\n"
     effects = exchange.receive(events.ResponseBody(sse({"content": "x. "}) + usage + b"data: [DONE]\n\n", True))
-    assert exchange.finish().tokens == {"input": 7, "output": 9, "cached": 3, "reasoning": 0}
-    assert effects[-1].metadata["llm.extproc.usage"] == {"input": 7, "output": 9, "cached": 3, "reasoning": 0}
+    assert exchange.finish().tokens == {"input": 7, "output": 9, "cached": 3, "reasoning": 0, "cache_write": 0}
+    assert effects[-1].metadata["llm.extproc.usage"] == {
+        "input": 7,
+        "output": 9,
+        "cached": 3,
+        "reasoning": 0,
+        "cache_write": 0,
+    }
     assert effects[-1].metadata["llm.extproc.verdicts"] == {"request": "allow", "outcome": "allow"}
 
 

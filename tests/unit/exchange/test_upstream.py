@@ -7,6 +7,7 @@ from extproc import events
 from extproc.errors import ProtocolError
 from extproc.exchange.forward import DECISION, UPSTREAM
 from extproc.exchange.headers import CREDENTIALS
+from extproc.exchange.planning import Wanted
 from extproc.exchange.upstream import ATTEMPT, BACKEND, UpstreamExchange
 from tests.unit.exchange.support import compiled, headers_of, runtime
 
@@ -18,7 +19,11 @@ def identified(name, one):
 
 def attempt(backend, model="gpt-x", number=1, headers=None, one=None):
     attributes = {BACKEND: identified(backend, one or runtime()), ATTEMPT: number}
-    return events.RequestHeaders(headers or {}, False, attributes, {DECISION: {"model": model, "group": "g"}})
+    return events.RequestHeaders(headers or {}, False, attributes, {DECISION: {"group": "g", **wanted(model)}})
+
+
+def wanted(model, format_="openai-chat", operation="chat", *, stream=False, named=True):
+    return Wanted(operation, format_, model, stream, named).told()
 
 
 def test_one_message_where_only_headers_change():
@@ -30,7 +35,8 @@ def test_one_message_where_only_headers_change():
         ":authority": "127.0.0.1:1",
         "authorization": "Bearer sk-main",
     }
-    assert effect.mutation.metadata == {UPSTREAM: {"backend": "main", "attempts": 1, "client_key": False}}
+    told = {"backend": "main", "attempts": 1, "client_key": False, "format": "openai-chat", "losses": ""}
+    assert effect.mutation.metadata == {UPSTREAM: told}
 
 
 def test_every_credential_of_an_earlier_attempt_is_removed_or_overwritten():
@@ -40,12 +46,13 @@ def test_every_credential_of_an_earlier_attempt_is_removed_or_overwritten():
 
 def test_the_model_is_renamed_in_place():
     exchange = UpstreamExchange(runtime())
-    (effect,) = exchange.receive(attempt("other/big", model="smart", number=2))
-    assert headers_of(effect)[":authority"] == "other.example"
-    assert headers_of(effect)[":path"] == "/api/v1/chat/completions"
+    assert exchange.receive(attempt("other/big", model="smart", number=2)) == [events.ContinueRequest()]
     body, close = exchange.receive(events.RequestBody(b'{"model": "smart", "n": 10000000000000000999}', True))
     assert body.body == b'{"model": "big", "n": 10000000000000000999}'
-    assert headers_of(body) == {"content-length": str(len(body.body))}
+    said = headers_of(body)
+    assert said[":authority"] == "other.example"
+    assert said[":path"] == "/api/v1/chat/completions"
+    assert said["content-length"] == str(len(body.body))
     assert isinstance(close, events.Close)
 
 
@@ -61,7 +68,13 @@ def compiled_runtime_keys():
 
     with tempfile.TemporaryDirectory() as folder:
         fresh = compiled(CONFIG, folder)
-    return lambda: headers_of(UpstreamExchange(fresh).receive(attempt("other/big", one=fresh))[0])["authorization"]
+
+    def key():
+        exchange = UpstreamExchange(fresh)
+        exchange.receive(attempt("other/big", one=fresh))
+        return headers_of(exchange.receive(events.RequestBody(b'{"model": "gpt-x"}', True))[0])["authorization"]
+
+    return key
 
 
 def test_the_clients_key_stays_only_where_configured(tmp_path):

@@ -1,0 +1,191 @@
+"""How a request gets to a backend: in which format, under which name and path, and with what body.
+
+The router filter asks which backends of a group can serve, and says everything itself where there is one; the upstream
+filter carries it out for the backend that Envoy has chosen. Both start from the redacted body in the client's format.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from extproc.chat.losses import Losses, spell
+from extproc.errors import DecodeError, Refused, Unrepresentable
+from extproc.formats.registry import FORMATS
+from extproc.framing.jsontext import dump, edit, parse, set_member
+from extproc.operations import Operation
+from extproc.providers.api import Call
+from extproc.runtime import Backend, Group
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a client asks for, as far as it matters to where it goes.
+
+    ``model`` is the public name; ``named``: bodies of this format name it. ``listed``: a stream is wanted as one array.
+    """
+
+    operation: str
+    format: str
+    model: str
+    stream: bool
+    named: bool = True
+    listed: bool = False
+
+    def told(self) -> dict[str, Any]:
+        """As dynamic metadata, for the upstream filter."""
+        return {
+            "operation": self.operation,
+            "format": self.format,
+            "model": self.model,
+            "stream": self.stream,
+            "named": self.named,
+        }
+
+    @classmethod
+    def heard(cls, told: Mapping[str, Any]) -> Wanted:
+        """From dynamic metadata."""
+        return cls(
+            str(told.get("operation", "")),
+            str(told.get("format", "")),
+            str(told.get("model", "")),
+            told.get("stream") is True,
+            told.get("named") is True,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One attempt. ``target`` is the path and query; ``converts``: it goes in another format than it came in."""
+
+    backend: Backend
+    call: Call
+    target: str
+    converts: bool
+
+    @property
+    def changes(self) -> bool:
+        """Whether an attempt has to change the body, beyond the name of the model."""
+        return self.converts or self.backend.kind.adjusts(self.call)
+
+
+def plan(backend: Backend, wanted: Wanted) -> Plan | None:
+    """How a backend can serve this; None where it cannot."""
+    kind, model = backend.kind, backend.upstream_model(wanted.model)
+    for name in _formats(backend, wanted):
+        call = Call(name, wanted.operation, model, wanted.stream)
+        target = kind.target(backend.path, call)
+        if target is not None:
+            return Plan(backend, call, target, name != wanted.format)
+    return None
+
+
+def _formats(backend: Backend, wanted: Wanted) -> list[str]:
+    """Formats in which it could go, the best first: its own, then those it can be converted to."""
+    spoken = backend.kind.formats
+    found = [wanted.format] if wanted.format in spoken else []
+    if wanted.operation == Operation.CHAT and FORMATS[wanted.format].codec:
+        found += [name for name in spoken if name != wanted.format and name in FORMATS and FORMATS[name].codec]
+    return found
+
+
+def prepare(plan: Plan, wanted: Wanted, raw: bytes, value: dict[str, Any] | None, losses: Losses) -> bytes:
+    """The body of an attempt; ``raw`` itself where nothing changes. ``value`` is its value, where that is known.
+
+    Raises:
+        Unrepresentable, DecodeError: it cannot be said in the backend's format.
+    """
+    kind, call = plan.backend.kind, plan.call
+    if not plan.converts:
+        if wanted.named and call.model != wanted.model:
+            raw = set_member(raw, "model", dump(call.model))
+        return dump(kind.adjust(parse(raw), call)) if kind.adjusts(call) else raw
+    reader, writer = FORMATS[wanted.format].codec, FORMATS[call.format].codec
+    if reader is None or writer is None:
+        raise DecodeError("there is no way to convert it")
+    request = reader.decode_request(
+        parse(raw) if value is None else value, losses, model=call.model, stream=wanted.stream
+    )
+    request.model = call.model
+    request.usage = True  # for the meter; the client is told what it asked for
+    return dump(kind.adjust(writer.encode_request(request, losses), call))
+
+
+def choose(group: Group, wanted: Wanted, raw: bytes, value: dict[str, Any]) -> list[Plan]:
+    """How the backends that can serve this do, in their order.
+
+    Raises:
+        Refused: none can; it says what stands in the way.
+    """
+    found: list[Plan] = []
+    why: Refused | None = None
+    tried: dict[str, Refused | None] = {}  # by format: it is the same for all that speak it
+    for backend in group.backends:
+        how = plan(backend, wanted)
+        if how is None:
+            continue
+        if how.converts and how.call.format not in tried:
+            tried[how.call.format] = _tried(how, wanted, raw, value)
+        problem = tried.get(how.call.format) if how.converts else None
+        why = why or problem
+        if problem is None:
+            found.append(how)
+    if not found:
+        raise why or Refused(
+            400, "unsupported_operation", f"No provider of this model can do this ({wanted.operation})."
+        )
+    return found
+
+
+def _tried(how: Plan, wanted: Wanted, raw: bytes, value: dict[str, Any]) -> Refused | None:
+    """Why a request cannot be converted; None where it can."""
+    try:
+        prepare(how, wanted, raw, value, Losses())
+    except Unrepresentable as error:
+        return _unrepresentable(error)
+    except DecodeError as error:
+        return Refused(400, "invalid_request", f"The request cannot be read: {error}.")
+    return None
+
+
+def _unrepresentable(error: Unrepresentable) -> Refused:
+    where = f"{spell(error.path)}: " if error.path else ""
+    return Refused(422, "unrepresentable", f"The provider of this model cannot take this request: {where}{error.what}.")
+
+
+def ready(how: Plan, wanted: Wanted, raw: bytes, value: dict[str, Any] | None, losses: Losses) -> bytes:
+    """``prepare`` for the only backend.
+
+    Raises:
+        Refused: it cannot be said in the backend's format.
+    """
+    try:
+        return prepare(how, wanted, raw, value, losses)
+    except Unrepresentable as error:
+        raise _unrepresentable(error) from None
+    except DecodeError as error:
+        raise Refused(400, "invalid_request", f"The request cannot be read: {error}.") from None
+
+
+_USAGE: Final = ("stream_options", "include_usage")
+_OPTIONAL: Final = frozenset({"openai-chat", "openai-completions"})
+"""Formats in which a stream tells its usage only if it is asked to."""
+
+
+def wants_usage(wanted: Wanted, value: dict[str, Any]) -> bool:
+    """Whether the client wants to know a stream's usage."""
+    options = value.get("stream_options")
+    return wanted.format not in _OPTIONAL or (isinstance(options, dict) and options.get("include_usage") is True)
+
+
+def with_usage(group: Group, wanted: Wanted, raw: bytes, value: dict[str, Any]) -> bytes | None:
+    """The body with a stream's usage asked for; None where the client has asked, or the providers do not need or know it."""
+    if not wanted.stream or wants_usage(wanted, value):
+        return None
+    options = value.get("stream_options")
+    if options is not None and not isinstance(options, dict):
+        return None
+    if not all(each.kind.stream_usage for each in group.backends if wanted.format in each.kind.formats):
+        return None
+    return edit(raw, {_USAGE: True})

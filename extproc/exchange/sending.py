@@ -1,0 +1,47 @@
+"""From what was decided about a request to how it goes on: which backends can serve it, and with what body."""
+
+from __future__ import annotations
+
+from extproc.chat.losses import Losses
+from extproc.exchange import planning
+from extproc.exchange.forward import Sent
+from extproc.exchange.inbound import Decided
+from extproc.exchange.planning import Wanted
+from extproc.framing.jsontext import dump, set_member
+from extproc.operations import Asked
+from extproc.runtime import Group
+from extproc.telemetry import Record
+
+
+def send(asked: Asked, group: Group, decided: Decided, record: Record, received: bytes) -> Sent:
+    """How a request goes on.
+
+    ``received`` is the body that came: where it goes on as it is, nothing is sent in its place.
+
+    Raises:
+        Refused: no backend of the group can serve it, or the only one cannot be told of it.
+    """
+    wanted = Wanted(
+        asked.operation.value, asked.format, decided.model, record.stream, not asked.names_model, asked.listed
+    )
+    raw, value = decided.sent, decided.body
+    if wanted.named and (asked.model is not None or value.get("model") != decided.model):
+        raw = set_member(raw, "model", dump(decided.model))
+    with_usage = planning.with_usage(group, wanted, raw, value)
+    plans = planning.choose(group, wanted, raw, value)
+    body = raw if with_usage is None else with_usage
+    if group.only:
+        losses = Losses()
+        body = planning.ready(plans[0], wanted, body, None, losses)
+        record.losses += [f"{path}: {why}" for path, why in losses.found]
+    changed = None if body is received else body
+    return Sent(
+        group,
+        wanted,
+        plans,
+        record.request_id,
+        changed,
+        body,
+        usage=planning.wants_usage(wanted, value),
+        hides=with_usage is not None,
+    )
