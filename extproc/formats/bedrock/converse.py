@@ -16,13 +16,16 @@ from extproc.chat.codec import Codec
 from extproc.errors import DecodeError
 from extproc.formats.base import Delta, Piece, Span
 from extproc.formats.bedrock import says, texts
+from extproc.formats.bedrock.codec import ConverseCodec
 from extproc.formats.bedrock.family import AWS
 from extproc.formats.bedrock.texts import TEXTS, VALUES
+from extproc.formats.bedrock.words import NAME, read_usage
 from extproc.framing.aws import NAMED
 from extproc.framing.base import Framing
 from extproc.framing.jsontext import Path
 from extproc.policy.api import Scope
 
+_CODEC: Final = ConverseCodec()
 _PADDING: Final = re.compile(rb'"p":"([A-Za-z0-9]{1,128})"')
 _LANE: Final = "answer"
 _TEXT: Final = "text"
@@ -34,9 +37,9 @@ _ALONE: Final = "alone"
 class Converse(AWS):
     """See ``formats.base.Format``."""
 
-    name = "bedrock-converse"
+    name = NAME
     framing: Framing = NAMED
-    codec: Codec | None = None
+    codec: Codec | None = _CODEC
     streamed_text = b'"text":'
 
     def without_padding(self, data: bytes) -> bytes:
@@ -99,7 +102,7 @@ class Converse(AWS):
         """Tokens used, where an answer or event says so."""
         holder = body.get("metadata", body) if isinstance(body, dict) else None
         usage = holder.get("usage") if isinstance(holder, dict) else None
-        return says.usage(usage) if isinstance(usage, dict) else None
+        return read_usage(usage) if isinstance(usage, dict) else None
 
     def reply(self, text: str, model: str, request_id: str, created: int, *, refuses: bool = False) -> bytes:
         """A whole answer that says ``text``."""

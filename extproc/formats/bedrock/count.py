@@ -25,6 +25,7 @@ class CountTokens(Converse):
     """See ``formats.base.Format``."""
 
     name = "bedrock-count"
+    codec = None
 
     def request_spans(self, body: dict[str, Any]) -> list[Span]:
         """Every text of a request."""

@@ -71,9 +71,12 @@ class AWS:
 
     def models(self, names: list[str]) -> bytes:
         """The list of models a caller may use."""
-        return dump({
-            "modelSummaries": [
-                {"modelArn": f"arn:aws:bedrock:::foundation-model/{name}", "modelId": name, "modelName": name}
-                for name in names
-            ]
-        })  # fmt: skip
+        return dump({"modelSummaries": [_summary(name) for name in names]})
+
+    def model_card(self, name: str) -> bytes:
+        """One of them."""
+        return dump({"modelDetails": _summary(name)})
+
+
+def _summary(name: str) -> dict[str, str]:
+    return {"modelArn": f"arn:aws:bedrock:::foundation-model/{name}", "modelId": name, "modelName": name}

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from extproc.chat.answer import Usage
 from extproc.framing.aws import framed
 from extproc.framing.jsontext import Path, dump
 
@@ -44,18 +43,6 @@ def reply_stream(text: str, *, refuses: bool) -> bytes:
 def _block(number: int, text: str) -> bytes:
     said = event("contentBlockDelta", {"contentBlockIndex": number, "delta": {"text": text}}) if text else b""
     return said and said + event("contentBlockStop", {"contentBlockIndex": number})
-
-
-def usage(counted: dict[str, Any]) -> Usage:
-    """Tokens as counted. ``inputTokens`` are those that no cache had part in."""
-    read, written = _count(counted, "cacheReadInputTokens"), _count(counted, "cacheWriteInputTokens")
-    new = _count(counted, "inputTokens")
-    return Usage(new + read + written, _count(counted, "outputTokens"), cached=read, cache_write=written)
-
-
-def _count(counted: dict[str, Any], name: str) -> int:
-    value = counted.get(name)
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else 0
 
 
 class Ending:
