@@ -15,7 +15,8 @@ from extproc.errors import DecodeError
 from extproc.formats.bedrock.words import MAKER, MEDIA, NAME, type_of
 from extproc.framing.jsontext import Path, dump
 
-_SERVER: Final = "server_tool_use"
+SERVER: Final = "server_tool_use"
+"""The type of a call that Bedrock itself answers."""
 _UNKNOWN: Final = "unknown field"
 
 
@@ -95,7 +96,7 @@ def read_block(block: dict[str, Any], path: Path, losses: Losses) -> list[Part]:
         return [Text(needed(block, kind, str), where=path)]
     if not isinstance(value, dict):
         raise DecodeError(f"{kind} is not of the type it must have")
-    if kind == "toolUse" and member(value, "type", str, "") != _SERVER:
+    if kind == "toolUse" and member(value, "type", str, "") != SERVER:
         return [_call(value, (*path, kind), losses)]
     if kind == "toolResult" and "type" not in value:
         return [_result(value, (*path, kind), losses)]

@@ -23,7 +23,6 @@ _READ: Final = {
 _ROLES: Final = frozenset({"user", "assistant", "system"})
 _SHOWN: Final = {"summarized": True, "omitted": False}
 _MORE: Final = "additionalModelRequestFields"
-_NO_PARAMETERS: Final[dict[str, Any]] = {"type": "object", "properties": {}}
 _PLACES: Final[dict[str, Path]] = {
     "settings.max_output": ("inferenceConfig", "maxTokens"),
     "settings.temperature": ("inferenceConfig", "temperature"),
@@ -97,7 +96,6 @@ def _tools(tools: list[Any], losses: Losses) -> list[Tool]:
 def _tool(spec: dict[str, Any], path: Path, losses: Losses) -> Tool:
     lose_others(spec, {"name", "description", "inputSchema", "strict"}, path, losses)
     schema = member(member(spec, "inputSchema", dict, {}), "json", dict)
-    schema = None if schema == _NO_PARAMETERS else schema
     description = member(spec, "description", str, "")
     return Tool(needed(spec, "name", str), description, schema, member(spec, "strict", bool), where=path)
 

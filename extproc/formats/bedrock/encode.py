@@ -109,10 +109,9 @@ def _blocks(message: Message, takes: bool, names: set[str], losses: Losses) -> l
     found: list[Block] = []
     for part in message.parts:
         block = _block(part, message.role, takes, names, losses)
-        if block:
-            found.append(block)
-            if not isinstance(part, Reasoning | Refusal | Native):
-                found += write.cache(part.cache, part.where, losses)
+        found += [block] if block else []
+        if found and not isinstance(part, Reasoning | Refusal | Native):
+            found += write.cache(part.cache, part.where, losses)
     return found
 
 
@@ -145,7 +144,9 @@ def _tools(request: Request, losses: Losses) -> Block:
     left = [tool for tool in request.tools if not allowed or tool.name in allowed]
     if choice and choice.mode == "none":
         if not called:
-            return {}  # no tools: none is called
+            if request.tools:
+                lose(request, "tool_choice", losses, "said by leaving the tools out")
+            return {}
         lose(request, "tool_choice", losses, "not with calls in the conversation")
     for tool in request.tools:
         if allowed and tool.name not in allowed:

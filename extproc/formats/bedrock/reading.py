@@ -25,13 +25,13 @@ from extproc.chat.losses import Losses
 from extproc.chat.parts import Part, Reasoning, Text, ToolCall
 from extproc.errors import DecodeError
 from extproc.formats.bedrock.answer import decode_error, stopped_by
-from extproc.formats.bedrock.blocks import member, needed, read_block
+from extproc.formats.bedrock.blocks import SERVER, member, needed, read_block
 from extproc.formats.bedrock.words import MAKER, finish, read_usage
 from extproc.framing.jsontext import parse
 
 _TRUNCATED: Final = Failure(FailureKind.INTERNAL, "The provider's stream broke off.", "stream_truncated", 502)
 _MOST: Final = 16 << 20
-"""Characters of what is collected."""
+"""Bytes of events that are collected."""
 
 
 @dataclass(slots=True)
@@ -47,17 +47,18 @@ class _Block:
 class Decoder:
     """See ``chat.codec.StreamDecoder``."""
 
-    __slots__ = ("_blocks", "_collected", "_failed", "_finished", "_next", "_started")
+    __slots__ = ("_blocks", "_collected", "_failed", "_finished", "_next", "_size", "_started")
 
     def __init__(self) -> None:
         self._blocks: dict[int, _Block] = {}
         self._next = 0  # the number of the next part
-        self._collected = 0  # characters
+        self._collected = self._size = 0  # bytes of the events collected, and of the current one
         self._started = self._finished = self._failed = False
 
     def decode(self, name: str, data: bytes) -> list[StreamEvent]:
         """See ``StreamDecoder``. The data says the event's name once more (``framing.aws``)."""
         event = parse(data)
+        self._size = len(data)
         if not isinstance(event, dict) or len(event) != 1:
             raise DecodeError("an event is not of one type")
         ((kind, value),) = event.items()
@@ -92,17 +93,21 @@ class Decoder:
         index, start = needed(value, "contentBlockIndex", int), member(value, "start", dict, {})
         events = self._end_block(index)
         call = member(start, "toolUse", dict)
-        if call is not None and "type" not in call:
+        if call is not None and call.get("type") != SERVER:
             part = ToolCall(needed(call, "toolUseId", str), needed(call, "name", str))
             return events + self._open(index, part)
-        self._blocks[index] = _Block(None, value=start)
+        if start:
+            self._blocks[index] = _Block(None, value=start)
         return events
 
     def _go_on(self, value: dict[str, Any]) -> list[StreamEvent]:
         index, delta = needed(value, "contentBlockIndex", int), member(value, "delta", dict, {})
         block = self._blocks.get(index)
         if block and block.value is not None:
-            self._collect(block.value, delta)
+            self._collected += self._size
+            if self._collected > _MOST:
+                raise DecodeError("a block is too long")
+            _collect(block.value, delta)
             return []
         if "text" in delta:
             return self._say(index, Text(""), PartDelta(0, 0, needed(delta, "text", str)))
@@ -133,21 +138,6 @@ class Decoder:
         self._next += 1
         return [PartStart(0, self._next - 1, part)]
 
-    def _collect(self, value: dict[str, Any], delta: dict[str, Any]) -> None:
-        """Deltas of one block, put together: texts are joined, lists too, all else is replaced."""
-        for name, more in delta.items():
-            before = value.get(name)
-            if isinstance(before, dict) and isinstance(more, dict):
-                self._collect(before, more)
-                continue
-            if isinstance(more, str):
-                self._collected += len(more)
-            joins = type(before) is type(more) and isinstance(more, str | list)
-            value[name] = before + more if joins else more
-        self._collected += 1
-        if self._collected > _MOST:
-            raise DecodeError("a block is too long")
-
     def _end(self, value: dict[str, Any]) -> list[StreamEvent]:
         return self._end_block(needed(value, "contentBlockIndex", int))
 
@@ -163,11 +153,9 @@ class Decoder:
 
     def _whole(self, value: dict[str, Any]) -> list[StreamEvent]:
         """The parts of a block that was collected."""
-        call, result = value.get("toolUse"), value.get("toolResult")
+        call = value.get("toolUse")
         if isinstance(call, dict) and isinstance(call.get("input"), str):
             call["input"] = parse(call["input"].encode("utf-8", "replace")) if call["input"].strip() else {}
-        if isinstance(result, list):  # its deltas replaced what began it
-            value["toolResult"] = {"content": result}
         events: list[StreamEvent] = []
         for part in read_block(value, (), Losses()) if len(value) == 1 else []:
             events += [PartStart(0, self._next, part), PartEnd(0, self._next)]
@@ -180,6 +168,20 @@ class Decoder:
             events += self._end_block(index)
         self._finished = True
         return [*events, Finished(0, finish(value.get("stopReason")), stopped_by(value))]
+
+
+def _collect(value: dict[str, Any], delta: dict[str, Any]) -> None:
+    """Put a delta to what a block has: texts are joined, lists too (a result's is its content), all else is replaced."""
+    for name, more in delta.items():
+        before = value.get(name)
+        if isinstance(before, dict) and isinstance(more, list):
+            before["content"] = [*(before.get("content") or []), *more]
+        elif isinstance(before, dict) and isinstance(more, dict):
+            _collect(before, more)
+        elif isinstance(before, str) and isinstance(more, str):
+            value[name] = before + more
+        else:
+            value[name] = more
 
 
 _READERS: Final = {

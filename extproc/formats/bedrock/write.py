@@ -23,8 +23,8 @@ Block = dict[str, Any]
 
 
 def text(part: Text, losses: Losses) -> Block | None:
-    """A text; None for one without a word, which the API refuses."""
-    if not part.text.strip():
+    """A text; None for an empty one, which the API refuses."""
+    if not part.text:
         losses.add(part.where, "an empty text")
         return None
     return {"text": part.text}
