@@ -194,7 +194,7 @@ class GuardedStream:
         return self._whole("other", Scope.ASSISTANT, text) == text
 
     def _admit(self, event: Event, value: Any, delta: Delta) -> None:
-        if delta.closes:
+        if not self._tracks.keys().isdisjoint(delta.closes):
             self._decide_batch()
             self._close(delta.closes)
             if self._blocked:
