@@ -305,7 +305,7 @@ def _backend(loaded: Loaded, providers: Mapping[str, Provided], use: str, public
         host=provider.host,
         port=provider.port,
         tls=provider.tls,
-        path=provider.kind.target(provider.base, Call(CHAT, "chat", model)) or provider.base,
+        path=provider.kind.target(provider.base, Call(CHAT, "chat", model or "-")) or provider.base,
         auth_header=provider.known.auth_header,
         auth_prefix=provider.known.auth_prefix,
         keys=paid.values if isinstance(paid, Keys) else (),
