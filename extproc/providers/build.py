@@ -49,7 +49,7 @@ class Provided:
 
 def provided(loaded: Loaded, problems: list[Problem]) -> dict[str, Provided]:
     """Every provider of a configuration that can be used, by name; ``problems`` gets what is wrong with the others."""
-    found = {}
+    found: dict[str, Provided] = {}
     for name, provider in loaded.config.providers.items():
         before = len(problems)
         for field, message in _misplaced(name, provider):
