@@ -121,7 +121,8 @@ class Guard:
         Raises:
             Refused: it cannot be read, or its headers ask for what is not allowed.
         """
-        raw, value = inbound.read({}, body, 1 << 30)
+        read = inbound.read({}, body, 1 << 30, self._format)
+        raw, value = read.raw, read.value
         traits = traits or Traits()
         traits.operation = traits.operation or "chat"
         traits.model = traits.model or self._format.model(value) or ""

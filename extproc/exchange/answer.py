@@ -17,10 +17,11 @@ from extproc.exchange import whole
 from extproc.exchange.converting import Conversion
 from extproc.exchange.gate import Words
 from extproc.exchange.streamed import GuardedStream, only_usage
+from extproc.formats import openai_audio, subtitles
 from extproc.formats.base import Format
 from extproc.framing import compression
 from extproc.framing.base import Event
-from extproc.framing.jsontext import parse
+from extproc.framing.jsontext import dump, parse
 from extproc.policy.api import Outcome, Phase, Policy, Tally
 from extproc.policy.chain import Chain
 from extproc.runtime import Runtime
@@ -108,6 +109,8 @@ def answer_for(headers: Headers, status: int, inspection: Inspection) -> Answer:
     if 300 <= status < 400 or status < 200:
         raise Refused(502, "upstream_redirect", "The provider answered with a redirect.", "api_error")
     converts = inspection.conversion is not None
+    if status == 200 and not converts and openai_audio.sound(media) and inspection.format.name == openai_audio.NAME:
+        return ObservedAnswer(inspection, streamed=False)  # what no text rule can read; the record says so
     streamed = inspection.streams if converts else status == 200 and media == inspection.format.framing.media
     guards = inspection.listens or inspection.listed or inspection.chain.guards(Phase.RESPONSE)
     if status == 200 and not guards and not converts:
@@ -119,7 +122,7 @@ def answer_for(headers: Headers, status: int, inspection: Inspection) -> Answer:
     decoder = None if coding == "identity" else compression.Decoder(coding, inspection.runtime.config.gateway.max_body)
     if streamed:
         return StreamAnswer(inspection, decoder)
-    return WholeAnswer(inspection, decoder, status)
+    return WholeAnswer(inspection, decoder, status, media)
 
 
 _OPENING_MAX: Final = 8192
@@ -281,7 +284,10 @@ class WholeAnswer:
     changes = True
     speaks = True
 
-    def __init__(self, inspection: Inspection, decoder: compression.Decoder | None, status: int) -> None:
+    def __init__(
+        self, inspection: Inspection, decoder: compression.Decoder | None, status: int, media: str = ""
+    ) -> None:
+        self._subtitles = status == 200 and media in subtitles.MEDIA and inspection.format.name == openai_audio.NAME
         self._inspection = inspection
         self._conversion = inspection.conversion
         self._runtime = inspection.runtime
@@ -312,6 +318,8 @@ class WholeAnswer:
             raw += self._conversion.feed(rest) + self._conversion.close() if self._conversion else rest
             if self._inspection.listed and self._status == 200:
                 raw = b"[" + raw + b"]"
+            if self._subtitles:
+                raw = dump(subtitles.opened(raw))
             value: Any = parse(raw)
         except DecodeError:
             return self._unreadable("upstream_malformed")
@@ -330,6 +338,8 @@ class WholeAnswer:
         if self._inspection.listens:
             spans = self._inspection.format.response_spans(value if sent is raw else parse(sent))
             self.said += [(span.path, span.scope, span.text) for span in spans]
+        if self._subtitles:
+            sent = subtitles.closed(parse(sent))
         return Verdict(sent, commit=True, end=True, policy=blocked)
 
     def stop(self, refused: Refused, policy: Policy | None = None) -> Verdict:

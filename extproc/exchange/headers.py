@@ -87,15 +87,17 @@ def request_id(headers: Headers) -> str:
     return str(uuid.uuid4())
 
 
-def check_body(headers: Headers) -> None:
-    """See that a request's body is of a kind that can be read.
+def check_body(headers: Headers, *, forms: bool) -> None:
+    """See that a request's body is of a kind that can be read; ``forms``: it may be a form with files.
 
     Raises:
         Refused: it is not JSON in UTF-8, or encoded in a way that cannot be decoded.
     """
     media, _, parameters = headers.get("content-type", "application/json").lower().partition(";")
     charset = parameters.partition("charset=")[2].strip(' "')
-    if not media.strip().endswith("json") or charset not in ("", "utf-8", "utf8"):
+    if forms and media.strip() == "multipart/form-data":
+        charset = ""
+    elif not media.strip().endswith("json") or charset not in ("", "utf-8", "utf8"):
         raise Refused(415, "unsupported_media_type", "The body must be application/json in UTF-8.")
     if compression.coding(headers.get("content-encoding", "")) not in compression.SUPPORTED:
         supported = ", ".join(compression.SUPPORTED)

@@ -15,7 +15,8 @@ from typing import Any, Final
 from extproc import operations
 from extproc.errors import DecodeError, LimitExceeded, Refused
 from extproc.events import Headers
-from extproc.exchange import whole
+from extproc.exchange import bodies, whole
+from extproc.exchange.bodies import Body
 from extproc.exchange.judging import Found, Question, Said
 from extproc.formats.base import Format
 from extproc.framing import compression
@@ -48,22 +49,27 @@ def asked(headers: Headers) -> Asked:
     return found
 
 
-def read(headers: Headers, body: bytes, limit: int) -> tuple[bytes, dict[str, Any]]:
-    """The JSON text of a body of at most ``limit`` bytes, and its value.
+def read(headers: Headers, body: bytes, limit: int, format_: Format) -> Body:
+    """A body of at most ``limit`` bytes.
 
     Raises:
-        Refused: it is not what a JSON API can take.
+        Refused: it is not what this API can take.
     """
     raw = _decoded(headers, body, limit)
+    content_type = headers.get("content-type", "")
     try:
+        if bodies.is_form(content_type) and bodies.takes_forms(format_):
+            return bodies.of_form(format_, content_type, raw)
         value = parse(raw)
     except DecodeError as error:
         raise Refused(400, "invalid_json", f"The body cannot be read: {error}.") from None
+    except LimitExceeded as error:
+        raise Refused(413, "too_large", f"The body cannot be read: {error}.") from None
     if not isinstance(value, dict):
         raise Refused(400, "invalid_json", "The body must be a JSON object.")
     if len({name.lower() for name in value}) != len(value):  # some servers do not tell them apart
         raise Refused(400, "invalid_json", "The body has members whose names differ only in case.")
-    return raw, value
+    return Body(raw, value)
 
 
 def _decoded(headers: Headers, body: bytes, limit: int) -> bytes:

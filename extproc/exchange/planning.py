@@ -158,13 +158,14 @@ def _tried(how: Plan, wanted: Wanted, raw: bytes, value: dict[str, Any]) -> Refu
     try:
         prepare(how, wanted, raw, value, Losses())
     except Unrepresentable as error:
-        return _unrepresentable(error)
+        return unrepresentable(error)
     except DecodeError as error:
         return Refused(400, "invalid_request", f"The request cannot be read: {error}.")
     return None
 
 
-def _unrepresentable(error: Unrepresentable) -> Refused:
+def unrepresentable(error: Unrepresentable) -> Refused:
+    """What a client is told of what cannot be converted."""
     where = f"{spell(error.path)}: " if error.path else ""
     return Refused(422, "unrepresentable", f"The provider of this model cannot take this request: {where}{error.what}.")
 
@@ -178,7 +179,7 @@ def ready(how: Plan, wanted: Wanted, raw: bytes, value: dict[str, Any] | None, l
     try:
         return prepare(how, wanted, raw, value, losses)
     except Unrepresentable as error:
-        raise _unrepresentable(error) from None
+        raise unrepresentable(error) from None
     except DecodeError as error:
         raise Refused(400, "invalid_request", f"The request cannot be read: {error}.") from None
 

@@ -13,6 +13,7 @@ from extproc.exchange import headers as hygiene
 from extproc.exchange.answer import Inspection
 from extproc.exchange.converting import Conversion, Way, client_status
 from extproc.exchange.forward import Replied, Sent
+from extproc.formats import openai_audio
 from extproc.formats.base import Format
 from extproc.formats.registry import FORMATS
 from extproc.policy.api import Tally
@@ -64,8 +65,10 @@ def inspection(
     """
     source, target, wanted = received.source, received.format, received.sent.wanted
     found = Inspection(runtime, _NOTHING, tally, meter, target, hides_usage=received.sent.hides, listed=wanted.listed)
+    media = received.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if target.name == openai_audio.NAME and openai_audio.sound(media) and "audio" not in record.unscanned:
+        record.unscanned.append("audio")
     if source is not target and received.by.format != wanted.format:
-        media = received.headers.get("content-type", "").partition(";")[0].strip().lower()
         streamed = received.status == 200 and media == source.framing.media
         found.streams = wanted.stream and received.status == 200
         limits = runtime.config

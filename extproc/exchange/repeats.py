@@ -61,12 +61,13 @@ class Repeats:
             self._kinds[before, after] = delta
 
     def _cut(self, data: bytes) -> tuple[bytes, bytes, bytes] | None:
-        """An event's bytes before its text, the text as a JSON string, and those after it, without random padding."""
+        """An event's bytes before its text, the text as a JSON string, and those after it, both without random padding."""
         at = data.find(self._format.streamed_text)
         found = _STRING.match(data, at + len(self._format.streamed_text)) if at >= 0 else None
         if found is None:
             return None
-        return data[: found.start()], found[0], self._format.without_padding(data[found.end() :])
+        strip = self._format.without_padding
+        return strip(data[: found.start()]), found[0], strip(data[found.end() :])
 
     def _probed(self, data: bytes) -> Delta | None:
         try:

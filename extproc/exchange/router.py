@@ -18,6 +18,7 @@ from extproc.events import Effect, Mutation
 from extproc.exchange import headers as hygiene
 from extproc.exchange import inbound
 from extproc.exchange.answer import Answer, Verdict, WholeAnswer, answer_for
+from extproc.exchange.bodies import Body, takes_forms
 from extproc.exchange.forward import Sent, forward, replied
 from extproc.exchange.gate import Gate
 from extproc.exchange.inbound import Decided
@@ -68,6 +69,7 @@ class RouterExchange:
         self._traits = Traits()
         self._decided: Decided | None = None
         self._received = b""
+        self._body = Body(b"")
         self._found: list[tuple[Question, Found]] = []
         self._answer_policies: tuple[Policy, ...] = ()
         self._vault: Vault | None = None
@@ -228,7 +230,7 @@ class RouterExchange:
             return self._models(asked)
         if event.end:
             raise Refused(400, "empty_body", "The request has no body.")
-        hygiene.check_body(event.headers)
+        hygiene.check_body(event.headers, forms=takes_forms(self._format))
         self._state = State.BODY
         return [events.ContinueRequest()]
 
@@ -249,7 +251,8 @@ class RouterExchange:
         if self._budget.full:
             raise Refused(503, "overloaded", "The gateway is overloaded.", "api_error")
         runtime = self._runtime
-        raw, body = inbound.read(self._headers, event.body, runtime.config.gateway.max_body)
+        read = self._body = inbound.read(self._headers, event.body, runtime.config.gateway.max_body, self._format)
+        raw, body = read.raw, read.value
         in_path = self._asked.model if self._asked else None
         model = self.record.model = inbound.check_model(in_path or self._format.model(body), runtime.models())
         in_path_too = self._asked.stream if self._asked else None
@@ -279,11 +282,12 @@ class RouterExchange:
         if decided is None:
             return []
         received, self._received = self._received, b""
+        body, self._body = self._body, Body(b"")
         group = self._runtime.group(decided.model)
         if group is None or self._asked is None:
             raise Refused(404, "model_not_found", "There is no such model here.")
         self.record.group = group.name
-        sent = send(self._asked, self._headers, group, decided, self.record, received)
+        sent = send(self._asked, self._headers, group, decided, self.record, body, received)
         effects: list[Effect] = [forward(self._headers, sent, self._now())]
         self._idle = group.idle_timeout
         self._state = State.SENT

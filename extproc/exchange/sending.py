@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from extproc.chat.losses import Losses
+from extproc.errors import Unrepresentable
 from extproc.events import Headers
 from extproc.exchange import planning
+from extproc.exchange.bodies import Body
 from extproc.exchange.forward import Sent
 from extproc.exchange.inbound import Decided
 from extproc.exchange.planning import Wanted
@@ -14,10 +16,12 @@ from extproc.operations import Asked
 from extproc.telemetry import Record
 
 
-def send(asked: Asked, headers: Headers, group: Group, decided: Decided, record: Record, received: bytes) -> Sent:
+def send(
+    asked: Asked, headers: Headers, group: Group, decided: Decided, record: Record, read: Body, received: bytes
+) -> Sent:
     """How a request goes on.
 
-    ``received`` is the body that came: where it goes on as it is, nothing is sent in its place.
+    ``received`` is the body that came, ``read`` what it was read as: where it goes on as it is, nothing is sent in its place.
 
     Raises:
         Refused: no backend of the group can serve it, or the only one cannot be told of it.
@@ -41,14 +45,23 @@ def send(asked: Asked, headers: Headers, group: Group, decided: Decided, record:
         losses = Losses()
         body = planning.ready(plans[0], wanted, body, None, losses)
         record.losses += [f"{path}: {why}" for path, why in losses.found]
-    changed = None if body is received else body
+    sent, media = _written(read, body)
+    changed = None if sent is received else sent
     return Sent(
         group,
         wanted,
         plans,
         record.request_id,
         changed,
-        body,
+        sent,
+        media=media,
         usage=planning.wants_usage(wanted, value),
         hides=with_usage is not None,
     )
+
+
+def _written(read: Body, raw: bytes) -> tuple[bytes, str]:
+    try:
+        return read.sent(raw)
+    except Unrepresentable as error:
+        raise planning.unrepresentable(error) from None

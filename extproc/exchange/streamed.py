@@ -194,7 +194,7 @@ class GuardedStream:
         return self._whole("other", Scope.ASSISTANT, text) == text
 
     def _admit(self, event: Event, value: Any, delta: Delta) -> None:
-        if delta.closes:
+        if not self._tracks.keys().isdisjoint(delta.closes):
             self._decide_batch()
             self._close(delta.closes)
             if self._blocked:
@@ -267,6 +267,8 @@ class GuardedStream:
         text = self._whole(piece.track, piece.scope, piece.text, json=piece.json, fixed=piece.fixed)
         if text is not None:
             part.take(part.left, None if text == piece.text else text)
+        elif not piece.fixed:
+            self._close_tracks()  # it may repeat a text that is held: what comes before the match there leaves
 
     def _whole(self, key: Hashable, scope: Scope, text: str, *, json: bool = False, fixed: bool = False) -> str | None:
         """Decide about a text by itself, then joined to those said before it; None where the stream is blocked.
@@ -359,13 +361,21 @@ class GuardedStream:
         self._say(frame)
         frame.parts.clear()  # they know their event: apart, both are freed at once and not by a later collection
         self.telling = self.telling or frame.telling
+
+    def _say(self, frame: Frame) -> None:
+        """Tell who listens of an event that leaves, and of its words."""
+        if self._ending.retells or self.said is not None:
+            for part in frame.parts:
+                if part.out:
+                    self._tell(part.piece, "".join(part.out))
         if frame.value is not None:
             self._ending.see(frame.value)
 
-    def _say(self, frame: Frame) -> None:
-        """Tell who listens of the words of an event that leaves."""
+    def _tell(self, piece: Piece, text: str) -> None:
+        if self._ending.retells:
+            self._ending.more(piece.track, text)
         if self.said is not None:
-            self.said += [(each.piece.track, each.piece.scope, "".join(each.out)) for each in frame.parts if each.out]
+            self.said.append((piece.track, piece.scope, text))
 
     def _bytes(self, frame: Frame) -> bytes:
         if frame.event.data is None:

@@ -13,11 +13,13 @@ from typing import Any, Final
 
 from extproc import events
 from extproc.chat.losses import Losses
-from extproc.errors import DecodeError, ProtocolError, Refused, Unrepresentable
+from extproc.errors import DecodeError, LimitExceeded, ProtocolError, Refused, Unrepresentable
 from extproc.events import Effect, Mutation
+from extproc.exchange.bodies import Body, is_form, of_form, takes_forms
 from extproc.exchange.forward import ATTEMPT, DECISION, UPSTREAM, attempt
 from extproc.exchange.headers import other_credentials
 from extproc.exchange.planning import Plan, Wanted, plan, prepare
+from extproc.formats.registry import FORMATS
 from extproc.runtime import Runtime
 
 BACKEND: Final = "xds.upstream_host_metadata.filter_metadata['extproc']['backend']"
@@ -50,7 +52,7 @@ class UpstreamExchange:
                 return self._headers(event)
             if isinstance(event, events.RequestBody) and self._plan is not None and not self.answered:
                 return self._body(event, self._plan)
-        except (Refused, Unrepresentable, DecodeError) as error:
+        except (Refused, Unrepresentable, DecodeError, LimitExceeded) as error:
             raise ProtocolError(f"an attempt that cannot be made: {type(error).__name__}") from None
         raise ProtocolError(f"{type(event).__name__} in an upstream filter")
 
@@ -72,10 +74,19 @@ class UpstreamExchange:
     def _body(self, event: events.RequestBody, plan: Plan) -> list[Effect]:
         losses = Losses()
         wanted = self._wanted or Wanted("", "", "", stream=False)
-        body = prepare(plan, wanted, event.body, None, losses)
+        read = self._read(event.body, wanted)
+        body, media = read.sent(prepare(plan, wanted, read.raw, None, losses))
         self.answered = True
-        mutation = self._mutation(plan, body, (("content-length", str(len(body))),), losses)
+        mutation = self._mutation(plan, body, (("content-length", str(len(body))), ("content-type", media)), losses)
         return [events.ContinueBody(body if body is not event.body else None, mutation), events.Close()]
+
+    def _read(self, body: bytes, wanted: Wanted) -> Body:
+        """The body as the router filter has left it; forms that may change are read again."""
+        content_type = self._request.headers.get("content-type", "") if self._request else ""
+        format_ = FORMATS.get(wanted.format)
+        if format_ and is_form(content_type) and takes_forms(format_):
+            return of_form(format_, content_type, body)
+        return Body(body)
 
     def _mutation(self, plan: Plan, body: bytes, more: events.Pairs, losses: Losses | None = None) -> Mutation:
         backend, request = plan.backend, self._request

@@ -43,9 +43,11 @@ def inspect(
         for echo in format_.echoes(value, set(values)):
             values[echo] = b"null"
     ends: dict[Path, bytes] = {}
-    for index in sorted(decision.cuts):
+    for index in sorted(decision.cuts):  # what the first one takes away or ends stays so
         edits = format_.cut(value, spans[index].path, decision.cuts[index])
-        ends = {**edits, **ends}  # what the first has cut or taken away stays so
+        ends |= {path: new for path, new in edits.items() if not _within(path, ends)}
+    # what one takes away as a whole, another need not cut
+    ends = {path: new for path, new in ends.items() if not any(path[:end] in ends for end in range(len(path)))}
     if ends:
         values = {path: new for path, new in values.items() if not _within(path, ends)} | ends
     return decision, replace(raw, values) if values else raw

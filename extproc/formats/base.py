@@ -66,15 +66,40 @@ class Delta:
 
 
 class Ending(Protocol):
-    """How one stream can be ended by a filter at any time, in good order; it follows what the client has been told."""
+    """How one stream can be ended by a filter at any time, in good order; it follows what the client has been told.
+
+    ``retells``: the end repeats what was said before it, so ``more`` is to be called.
+    """
+
+    @property
+    def retells(self) -> bool:
+        """See above."""
+        ...
 
     def see(self, event: Any) -> None:
-        """An event has left for the client. One that differs from one before it in a text alone may be left out."""
+        """An event has left for the client. One that differs from one before it in a text alone may be left out.
+
+        Its texts are as they came, not as they left: those may not be said again.
+        """
+        ...
+
+    def more(self, track: Hashable, text: str) -> None:
+        """A text, or part of one, has left as a piece of this track; before ``see`` of its event."""
         ...
 
     def end(self, text: str) -> bytes:
         """The end, as bytes of the stream: ``text`` where there is one, and whatever is open is closed as filtered."""
         ...
+
+
+class Brief:
+    """The part of an ``Ending`` that repeats nothing."""
+
+    __slots__ = ()
+    retells = False
+
+    def more(self, track: Hashable, text: str) -> None:
+        """See ``Ending``: never called."""
 
 
 class Format(Protocol):
@@ -95,7 +120,7 @@ class Format(Protocol):
     """The bytes before the string in which most events differ from the one before them; empty where there is no such."""
 
     def without_padding(self, data: bytes) -> bytes:
-        """Part of an event without what is random in it and has no meaning."""
+        """Part of an event without what is random in it or counts events, and has no meaning; it stays what it was in form."""
         ...
 
     def model(self, body: dict[str, Any]) -> str | None:

@@ -14,13 +14,15 @@ from typing import Any, Final
 from extproc.chat.answer import Usage
 from extproc.chat.codec import Codec
 from extproc.formats import counts
-from extproc.formats.base import Delta, Piece, Span
+from extproc.formats.base import Brief, Delta, Piece, Span
 from extproc.formats.openai import OpenAI
 from extproc.formats.walk import Walk
 from extproc.framing.jsontext import Path, dump
 from extproc.framing.multipart import Fields, affirmed
 from extproc.framing.sse import framed
 from extproc.policy.api import Scope
+
+NAME: Final = "openai-audio"
 
 _SKIP: Final = frozenset({
     "model", "type", "id", "object", "task", "language", "languages", "voice", "response_format", "stream_format",
@@ -48,7 +50,7 @@ def sound(media: str) -> bool:
 class OpenAIAudio(OpenAI):
     """See ``formats.base.Format``. ``form`` says what its forms have."""
 
-    name = "openai-audio"
+    name = NAME
     codec: Codec | None = None
     streamed_text = b'"delta":'
     form: Final = Fields(files=frozenset({"file"}), numbers=frozenset({"temperature"}))
@@ -100,10 +102,10 @@ class OpenAIAudio(OpenAI):
         if not isinstance(body, dict):
             return []
         touched = any(path[0] in _SAID for path in changed if path)
-        found: list[Path] = [(name,) for name in _REPEATS if touched and body.get(name) is not None]
+        found: list[Path] = [(name,) for name in _REPEATS if touched and body.get(name)]
         logprobs = body.get("logprobs")
         said = body.get("delta", body.get("text"))
-        if logprobs is not None and (touched or not _spells(logprobs, said)):
+        if logprobs and (touched or not _spells(logprobs, said)):
             found.append(("logprobs",))
         return found
 
@@ -137,7 +139,7 @@ class OpenAIAudio(OpenAI):
         return edits
 
 
-class Ending:
+class Ending(Brief):
     """See ``formats.base.Ending``. What was said before stays out of the last event: nobody knows how it was redacted."""
 
     __slots__ = ("_over", "_speech")

@@ -193,6 +193,14 @@ SSE: Final = _SSE()
 """Server-sent events. ``[DONE]`` is OpenAI's, but no JSON in any API, so it is the end in all."""
 
 
+class _Quiet(_SSE):
+    keep_alive = b""
+
+
+QUIET: Final = _Quiet()
+"""The same, but nothing of ours between the events: for clients that take a comment for a broken event."""
+
+
 def framed(data: bytes, name: str = "") -> bytes:
     """An event with one line of data, and its name where it has one."""
     return b"event: " + name.encode() + b"\ndata: " + data + b"\n\n" if name else b"data: " + data + b"\n\n"

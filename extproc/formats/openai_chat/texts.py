@@ -7,13 +7,14 @@ Source: OpenAI API reference, "Chat Completions" and "Errors"; fields that compa
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Mapping, Set
 from typing import Any, Final
 
 from extproc.chat.answer import Usage
 from extproc.chat.codec import Codec
 from extproc.errors import DecodeError
 from extproc.formats.base import Delta, Piece, Span
+from extproc.formats.logprobs import alternatives, spelled
 from extproc.formats.openai import OpenAI
 from extproc.formats.openai_chat import says
 from extproc.formats.openai_chat.codec import OpenAIChatCodec
@@ -188,60 +189,13 @@ class OpenAIChat(OpenAI):
         return edits
 
 
-_TOKEN_KEYS: Final = frozenset({"token", "logprob", "bytes", "top_logprobs"})
-
-
-def _alternatives(value: Any) -> Iterator[str]:
-    """Every string in log probabilities but the tokens of the text itself."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, list):
-        for child in value:
-            yield from _alternatives(child)
-    elif isinstance(value, dict):
-        for key, child in value.items():
-            if key == "token" and "top_logprobs" in value:
-                continue  # _spelled compares it with the text
-            yield from _alternatives(child)
-
-
 def _repeats(choice: dict[str, Any]) -> bool:
     """Whether a choice's log probabilities are of exactly its own text, and say nothing else in its place."""
     logprobs = choice["logprobs"]
     said = choice["message"] if "message" in choice else choice.get("delta")
     if not isinstance(logprobs, dict) or not isinstance(said, dict) or set(logprobs) - {"content", "refusal"}:
         return False
-    return all((said.get(key) or "") == _spelled(logprobs.get(key)) for key in ("content", "refusal"))
-
-
-def _spelled(tokens: Any) -> str | None:
-    """The text of a list of tokens; None where it cannot be told or a token says something else than its bytes."""
-    try:
-        return b"".join(_token_bytes(token) for token in tokens or []).decode()
-    except (TypeError, ValueError, KeyError, AttributeError):
-        return None
-
-
-def _token_bytes(token: Any) -> bytes:
-    if set(token) - _TOKEN_KEYS:
-        raise ValueError("unknown members")
-    text: bytes = token["token"].encode()
-    if token.get("bytes") is None:
-        return text
-    if not isinstance(token["bytes"], list):
-        raise TypeError("bytes are not a list")
-    raw = bytes(token["bytes"])
-    if raw != text and _readable(raw):  # a part of a character has no text of its own
-        raise ValueError("a token says something else than its bytes")
-    return raw
-
-
-def _readable(raw: bytes) -> bool:
-    try:
-        raw.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
+    return all((said.get(key) or "") == spelled(logprobs.get(key)) for key in ("content", "refusal"))
 
 
 def _choice(choice: Any, path: Path, found: list[Span], but: str | None = None) -> None:
@@ -256,7 +210,7 @@ def _choice(choice: Any, path: Path, found: list[Span], but: str | None = None) 
             _message(value, (*path, key), Scope.ASSISTANT, found)
         elif key != "logprobs":
             _TEXTS.member(key, value, path, Scope.ASSISTANT, found)
-        elif others := "\n".join(_alternatives(value)):  # the tokens of the text itself: see echoes
+        elif others := "\n".join(alternatives(value)):  # the tokens of the text itself: see echoes
             found.append(Span((*path, key), Scope.ASSISTANT, others))
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from extproc.errors import DecodeError, LimitExceeded, Unrepresentable
 from extproc.framing.jsontext import dump
 from extproc.framing.jsontext import parse as parse_json
-from extproc.framing.multipart import MAX_HEADER, MAX_PARTS, Fields, parse
+from extproc.framing.multipart import MAX_HEADER, MAX_PARTS, Fields, affirmed, parse
 
 FIELDS = Fields(files=frozenset({"file", "image", "mask"}), numbers=frozenset({"n", "temperature"}))
 TYPE = "multipart/form-data; boundary=BOUNDARY"
@@ -332,6 +332,7 @@ def test_a_form_without_a_field():
         {"file": []},
         {'a"': "x"},
         {"a[": "x"},
+        {"a[b]": "x"},
         {"": "x"},
         {"a": [["x"]]},
         {"a": [{"b": 1}]},
@@ -351,3 +352,12 @@ def test_a_new_boundary_stands_nowhere_in_the_content(monkeypatch):
     raw, content_type = form.build(form.value())
     assert content_type == "multipart/form-data; boundary=llm-extproc-free"
     assert parse(content_type, raw, FIELDS).value() == form.value()
+
+
+@pytest.mark.parametrize(
+    ("value", "yes"),
+    [(True, True), ("true", True), (" True ", True), ("1", True), ("on", True)]
+    + [(value, False) for value in (False, None, 1, "", "false", "0", "no", ["true"], {})],
+)
+def test_what_says_yes(value, yes):
+    assert affirmed(value) is yes

@@ -112,3 +112,35 @@ def test_pictures_to_be_changed_count():
         refused({"kind": "vision"}, {"prompt": {"variables": {"x": {"type": "input_image", "image_url": URL}}}})
         == "image"
     )
+
+
+def upload(content_type, filename="x"):
+    """A file of a form, as ``multipart.Form.value`` has it."""
+    return {"filename": filename, "content_type": content_type}
+
+
+@pytest.mark.parametrize(
+    ("medium", "body"),
+    [
+        ("image", {"prompt": "x", "image": upload("image/png")}),
+        ("image", {"prompt": "x", "image": [upload("audio/wav"), upload("")]}),
+        ("image", {"prompt": "x", "mask": upload("application/octet-stream")}),
+        ("image", {"prompt": "x", "markup": upload("image/png")}),
+        ("audio", {"file": upload("audio/wav")}),
+        ("video", {"file": upload("video/mp4", "https://x")}),
+        ("file", {"file": upload("application/octet-stream")}),
+        ("file", {"file": upload("image/png")}),
+        ("file", {"file": upload("")}),
+    ],
+)
+def test_files_of_forms(medium, body):
+    assert refused({"kind": "vision"}, body) == medium
+    assert refused({"kind": "vision", "allow": [each for each in EVERY if each != medium]}, body) == medium
+    assert refused({"kind": "vision", "allow": [medium], "remote": "deny"}, body) is None
+
+
+def test_pictures_of_forms_are_counted():
+    body = {"prompt": "x", "image": [upload("image/png")] * 2, "mask": upload("image/png"), "n": 2}
+    assert refused({"kind": "caps", "max_images": 2}, body) == "images"
+    assert refused({"kind": "caps", "max_images": 3, "max_choices": 2}, body) is None
+    assert refused({"kind": "caps", "max_choices": 1}, body) == "choices"

@@ -1,0 +1,146 @@
+"""Where the texts are in the messages of Converse. What a document field holds (a tool's input, its result) is all text.
+
+Source: Amazon Bedrock API reference, ``ContentBlock`` and what it is made of.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from extproc.formats.base import Span
+from extproc.formats.walk import Walk
+from extproc.framing.jsontext import Path
+from extproc.policy.api import Scope
+
+_SKIP: Final = frozenset({
+    "role", "format", "toolUseId", "type", "status", "stopReason", "p", "ttl", "latency", "effort", "trace",
+    "guardrailIdentifier", "guardrailVersion", "streamProcessingMode", "qualifiers", "bucketOwner",
+})  # fmt: skip
+_BLOBS: Final = frozenset({"bytes", "redactedContent", "signature"})
+
+TEXTS: Final = Walk(_SKIP, _BLOBS)
+"""Structure of the API, where names mean what the API says."""
+VALUES: Final = Walk(frozenset(), frozenset())
+"""Values of the caller's or the model's own, where any name can hold anything."""
+
+_ROLES: Final = {"user": Scope.USER, "assistant": Scope.ASSISTANT, "system": Scope.SYSTEM}
+_UNSCANNED: Final = {"image": "image", "document": "file", "video": "video", "audio": "audio"}
+
+
+def request(body: dict[str, Any], path: Path, found: list[Span]) -> None:
+    """Add every text of a Converse request that stands at ``path``."""
+    TEXTS.names(body, path, Scope.USER, found)
+    for key, value in body.items():
+        here = (*path, key)
+        if key == "messages" and isinstance(value, list):
+            for index, each in enumerate(value):
+                _message(each, (*here, index), found)
+        elif key == "toolConfig" and isinstance(value, dict):
+            _tools(value, here, found)
+        elif key == "outputConfig":
+            _output(value, here, found)
+        elif key in ("additionalModelRequestFields", "requestMetadata", "promptVariables"):
+            VALUES.member(key, value, path, Scope.USER, found)
+        elif value:
+            TEXTS.member(key, value, path, Scope.SYSTEM if key == "system" else Scope.USER, found)
+
+
+def _message(message: Any, path: Path, found: list[Span]) -> None:
+    role = message.get("role") if isinstance(message, dict) else None
+    scope = _ROLES.get(role, Scope.USER) if isinstance(role, str) else Scope.USER
+    told(message, path, scope, found)
+
+
+def told(message: Any, path: Path, scope: Scope, found: list[Span]) -> None:
+    """Add every text of a message."""
+    if not isinstance(message, dict):
+        TEXTS.value(message, path, scope, found)
+        return
+    TEXTS.names(message, path, scope, found)
+    for key, value in message.items():
+        if key == "content" and isinstance(value, list):
+            for index, block in enumerate(value):
+                _block(block, (*path, key, index), scope, found)
+        elif value:
+            TEXTS.member(key, value, path, scope, found)
+
+
+def _block(block: Any, path: Path, scope: Scope, found: list[Span]) -> None:
+    if not isinstance(block, dict):
+        TEXTS.value(block, path, scope, found)
+        return
+    TEXTS.names(block, path, scope, found)
+    for key, value in block.items():
+        if key == "toolUse" and isinstance(value, dict):
+            _but(value, (*path, key), "input", Scope.TOOL_INPUT, found)
+        elif key == "toolResult" and isinstance(value, dict):
+            _result(value, (*path, key), found)
+        elif value:
+            TEXTS.member(key, value, path, Scope.REASONING if key == "reasoningContent" else scope, found)
+
+
+def _but(holder: dict[str, Any], path: Path, document: str, scope: Scope, found: list[Span]) -> None:
+    """All texts of an object one member of which is a document."""
+    TEXTS.names(holder, path, scope, found)
+    for key, value in holder.items():
+        (VALUES if key == document else TEXTS).member(key, value, path, scope, found)
+
+
+def _result(result: dict[str, Any], path: Path, found: list[Span]) -> None:
+    TEXTS.names(result, path, Scope.TOOL_OUTPUT, found)
+    for key, value in result.items():
+        if key == "content" and isinstance(value, list):
+            results(value, (*path, key), found)
+        else:
+            TEXTS.member(key, value, path, Scope.TOOL_OUTPUT, found)
+
+
+def results(content: list[Any], path: Path, found: list[Span]) -> None:
+    """Add every text of what a tool gave."""
+    for index, each in enumerate(content):
+        if isinstance(each, dict):
+            _but(each, (*path, index), "json", Scope.TOOL_OUTPUT, found)
+        else:
+            TEXTS.value(each, (*path, index), Scope.TOOL_OUTPUT, found)
+
+
+def _tools(config: dict[str, Any], path: Path, found: list[Span]) -> None:
+    """Tools; their schemas are documents."""
+    TEXTS.names(config, path, Scope.SYSTEM, found)
+    for key, value in config.items():
+        if key != "tools" or not isinstance(value, list):
+            TEXTS.member(key, value, path, Scope.SYSTEM, found)
+            continue
+        for index, tool in enumerate(value):
+            here = (*path, key, index)
+            spec = tool.get("toolSpec") if isinstance(tool, dict) else None
+            if not isinstance(spec, dict):
+                TEXTS.value(tool, here, Scope.SYSTEM, found)
+                continue
+            TEXTS.members(tool, here, Scope.SYSTEM, found, but="toolSpec")
+            _but(spec, (*here, "toolSpec"), "inputSchema", Scope.SYSTEM, found)
+
+
+def _output(config: Any, path: Path, found: list[Span]) -> None:
+    """The shape of the answer; its schema is a text that is JSON."""
+    inside: list[Span] = []
+    TEXTS.value(config, path, Scope.SYSTEM, inside)
+    for span in inside:
+        span.json = span.path[-2:] == ("jsonSchema", "schema") and not span.fixed
+    found += inside
+
+
+def unscanned(messages: Any) -> list[str]:
+    """Kinds of content of messages that are not text."""
+    found: dict[str, None] = {}
+    stack = [messages]
+    while stack:
+        value = stack.pop()
+        if isinstance(value, list):
+            stack += value
+        elif isinstance(value, dict):
+            for key in value:
+                if kind := _UNSCANNED.get(key):
+                    found[kind] = None
+            stack += [value[key] for key in ("content", "toolResult", "guardContent") if key in value]
+    return sorted(found)

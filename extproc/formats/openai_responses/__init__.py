@@ -1,0 +1,3 @@
+"""OpenAI responses."""
+
+from extproc.formats.openai_responses.format import OpenAIResponses as OpenAIResponses
