@@ -54,7 +54,7 @@ def decode(body: dict[str, Any], losses: Losses, model: str, stream: bool) -> Re
         losses.add((name,), "unknown field")
     request = Request(model=member(body, "model", str, model), usage=True, where=dict[str, Path](_PLACES))
     request.stream = stream or member(body, "stream", bool, False)
-    if body.get("system") is not None:
+    if body.get("system"):
         request.messages.append(Message("system", read_content(body["system"], ("system",), losses), where=("system",)))
     request.messages += _messages(needed(body, "messages", list), losses)
     request.tools = _tools(member(body, "tools", list, []), losses)

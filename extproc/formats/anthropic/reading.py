@@ -12,6 +12,7 @@ from typing import Any, Final
 from extproc.chat.answer import (
     Failure,
     FailureKind,
+    Finish,
     Finished,
     PartDelta,
     PartEnd,
@@ -72,8 +73,8 @@ class Decoder:
             self._failed = True
             return [decode_error(0, value)]
         if kind == "message_stop":
-            self._ended = self._finished
-            return []
+            self._ended = self._started
+            return self._conclude(Finish.OTHER, "") if self._started else []
         begun: list[StreamEvent] = []
         if kind in ("content_block_start", "content_block_delta", "content_block_stop", "message_delta"):
             begun = self._start({})
@@ -165,14 +166,17 @@ class Decoder:
         delta = member(value, "delta", dict, {})
         usage = member(value, "usage", dict, {})
         self._usage.update({name: count for name, count in usage.items() if count is not None})
-        events: list[StreamEvent] = []
         reason = finish(delta.get("stop_reason"))
-        if reason and not self._finished:
-            for index in list(self._blocks):
-                events += self._end(index)
-            self._finished = True
-            events.append(Finished(0, reason, member(delta, "stop_sequence", str, "")))
+        events = self._conclude(reason, member(delta, "stop_sequence", str, "")) if reason else []
         return [*events, Used(read_usage(self._usage))] if usage else events
+
+    def _conclude(self, reason: Finish, stopped_by: str) -> list[StreamEvent]:
+        """The end of the message, told once; whatever is open ends before it."""
+        if self._finished:
+            return []
+        self._finished = True
+        ends = [event for index in list(self._blocks) for event in self._end(index)]
+        return [*ends, Finished(0, reason, stopped_by)]
 
 
 def _said(delta: PartDelta) -> list[StreamEvent]:

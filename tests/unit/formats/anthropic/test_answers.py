@@ -221,6 +221,13 @@ def test_events_need_not_begin_with_the_message():
     ]
 
 
+def test_a_message_that_stops_without_a_reason_has_ended():
+    begun = b'{"type":"content_block_start","index":0,"content_block":{"type":"text","text":"a"}}'
+    found = feed(begun, b'{"type":"message_delta","delta":{}}', b'{"type":"message_stop"}')
+    assert found[-2:] == [PartEnd(0, 0), Finished(0, Finish.OTHER)]
+    assert isinstance(feed(b'{"type":"message_stop"}')[0], Failure)
+
+
 def test_a_name_stands_in_for_a_type():
     decoder = CODEC.decoder()
     assert decoder.decode("message_start", b'{"message":{"id":"m","usage":{"input_tokens":3}}}') == [

@@ -29,6 +29,11 @@ def test_the_path_may_name_the_model_and_ask_for_a_stream():
     assert (request.model, request.stream, request.usage, losses.count) == ("claude-x", True, True, 0)
 
 
+@pytest.mark.parametrize("system", [None, "", []])
+def test_an_operator_without_a_word_is_none(system):
+    assert read(system=system)[0].messages == []
+
+
 @pytest.mark.parametrize("name", ["container", "mcp_servers", "thread", "inference_geo"])
 def test_what_binds_a_request_cannot_be_left_out(name):
     with pytest.raises(Unrepresentable) as raised:

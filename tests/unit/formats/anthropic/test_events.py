@@ -12,7 +12,7 @@ from extproc.formats.anthropic import AnthropicCount
 from extproc.policy.api import Action, Phase, Tally
 from extproc.policy.chain import Chain
 from tests.golden.anthropic_wire import raw_streams
-from tests.property.streams import policy, words
+from tests.property.streams import policy, regex, words
 from tests.unit.formats.anthropic.support import (
     FORMAT,
     HEAD,
@@ -84,6 +84,17 @@ def test_recorded_streams_leave_as_they_came():
         assert Run([silent], *[raw[at : at + 7] for at in range(0, len(raw), 7)]).out == raw, name
         count += 1
     assert count >= 8
+
+
+@pytest.mark.data
+def test_where_nothing_begins_to_match_every_event_leaves_with_its_last_byte():
+    mute = policy("mute", regex(r"\x{10FFFD}{2}"))
+    for name, raw in raw_streams():
+        sent = 0
+        for at, part in enumerate(Run([mute], *[raw[at : at + 1] for at in range(len(raw))]).parts[:-1], 1):
+            sent += len(part)
+            if raw.endswith(b"\n\n", 0, at) and not raw.endswith(b'\\\\"}}\n\n', 0, at):  # half an escape has to wait
+                assert sent == at, (name, raw[at - 40 : at])
 
 
 @pytest.mark.data
