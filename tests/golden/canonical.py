@@ -4,6 +4,7 @@ import dataclasses
 import json
 from dataclasses import dataclass, field, replace
 
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from extproc.chat.answer import (
@@ -70,6 +71,9 @@ class Can:
     shapes: bool = False
     user: bool = False
 
+
+CALM = settings(suppress_health_check=(HealthCheck.too_slow, HealthCheck.data_too_large))
+"""For tests that draw whole conversations: a busy machine is no reason to fail."""
 
 WORDS = st.text(st.characters(codec="utf-8"), min_size=1, max_size=20)
 IDS = st.from_regex(r"[a-zA-Z0-9_-]{1,20}", fullmatch=True)

@@ -3,9 +3,10 @@
 import contextlib
 import copy
 import json
+from functools import cache
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
@@ -19,7 +20,7 @@ from extproc.formats.openai_chat.codec import OpenAIChatCodec
 from extproc.formats.openai_chat.encode import Dialect
 from extproc.formats.openai_chat.tools import fitted
 from extproc.framing.sse import EventStream
-from tests.golden.canonical import IMAGES, Can, answers, bare, joined, lawful, requests, streams
+from tests.golden.canonical import CALM, IMAGES, Can, answers, bare, joined, lawful, requests, streams
 from tests.property.streams import recorded
 from tests.support import data
 
@@ -84,8 +85,8 @@ def written(events, context=CONTEXT):
 # laws
 
 
+@CALM
 @given(requests(CAN))
-@settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 def test_a_request_comes_back_as_it_went(request):
     losses = Losses()
     body = json.loads(json.dumps(CODEC.encode_request(request, losses)))
@@ -93,6 +94,7 @@ def test_a_request_comes_back_as_it_went(request):
     assert losses.count == 0
 
 
+@CALM
 @given(answers(CAN))
 def test_an_answer_comes_back_as_it_went(answer):
     losses = Losses()
@@ -102,6 +104,7 @@ def test_an_answer_comes_back_as_it_went(answer):
     assert losses.count == 0
 
 
+@CALM
 @given(st.data(), answers(CAN))
 def test_a_stream_comes_back_as_it_went(data, answer):
     raw = written(data.draw(streams(answer)))
@@ -115,6 +118,7 @@ def test_a_stream_comes_back_as_it_went(data, answer):
         ChatCompletionChunk.model_validate_json(line.removeprefix(b"data: "))
 
 
+@CALM
 @given(answers(CAN))
 def test_whole_and_streamed_say_the_same(answer):
     whole = CODEC.decode_answer(CODEC.encode_answer(answer, CONTEXT, Losses()))
@@ -124,6 +128,7 @@ def test_whole_and_streamed_say_the_same(answer):
 MIXED = Can(choices=2, mixed=True, makers=("", "claude"), sealed=("claude",), refusals=True, finishes=tuple(Finish))
 
 
+@CALM
 @given(st.data(), answers(MIXED))
 def test_parts_in_any_order_stream_in_good_order(data, answer):
     found = read(written(data.draw(streams(answer))))
@@ -155,6 +160,7 @@ def test_errors_come_back_as_they_went(kind, message, code, param):
 # recordings
 
 
+@cache
 def exchanges():
     """(name, request, answer or None, status) of every recorded chat."""
     found = []
@@ -169,6 +175,7 @@ def exchanges():
     return found
 
 
+@cache
 def chats():
     return {name: raw for name, raw in recorded().items() if b"chat.completion.chunk" in raw}
 
@@ -358,7 +365,7 @@ def lines(raw):
 
 @pytest.mark.data
 @given(st.data())
-@settings(max_examples=300)
+@settings(CALM, max_examples=300)
 def test_a_broken_stream_gives_events_or_an_error(data):
     found = lines(data.draw(st.sampled_from(list(chats().values()))))[:40]
     at = data.draw(st.integers(0, len(found) - 1))
@@ -382,7 +389,7 @@ def test_a_broken_stream_gives_events_or_an_error(data):
 
 @pytest.mark.data
 @given(st.data())
-@settings(max_examples=300)
+@settings(CALM, max_examples=300)
 def test_a_broken_body_gives_a_value_or_an_error(data):
     _, request, answer, _ = data.draw(st.sampled_from(exchanges()))
     losses = Losses()

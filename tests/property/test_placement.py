@@ -15,7 +15,7 @@ import pytest
 
 from extproc import events
 from extproc.exchange.router import RouterExchange
-from extproc.formats import openai_chat
+from extproc.formats.openai_chat import texts
 from extproc.runtime import Runtime
 from tests.property.streams import recorded
 from tests.support import data
@@ -54,7 +54,7 @@ def runtime(tmp_path_factory: pytest.TempPathFactory) -> Runtime:
 
 
 def test_the_list_of_structure_is_the_codes() -> None:
-    assert TOKENS == openai_chat._SKIP
+    assert TOKENS == texts._SKIP
 
 
 def exchanges() -> list[tuple[str, dict[str, Any]]]:

@@ -21,7 +21,7 @@ from extproc.chat.answer import (
 from extproc.chat.fold import fold, unfold
 from extproc.chat.parts import Media, Native, Reasoning, Refusal, Text, ToolCall
 from extproc.errors import DecodeError
-from tests.golden.canonical import Can, answers, joined, lawful, streams
+from tests.golden.canonical import CALM, Can, answers, joined, lawful, streams
 
 ALL = Can(
     choices=3,
@@ -36,6 +36,7 @@ ALL = Can(
 )
 
 
+@CALM
 @given(answers(ALL))
 def test_a_stream_made_of_an_answer_says_it_all(answer):
     events = list(unfold(answer))
@@ -43,6 +44,7 @@ def test_a_stream_made_of_an_answer_says_it_all(answer):
     assert fold(events) == answer
 
 
+@CALM
 @given(st.data(), answers(ALL))
 def test_cuts_and_mixed_choices_never_show(data, answer):
     events = data.draw(streams(answer))
