@@ -19,7 +19,7 @@ from extproc.formats.gemini.codec import GeminiCodec
 from extproc.formats.gemini.names import camel, either
 from extproc.formats.gemini.tokens import ended, usage
 from extproc.formats.google import Google
-from extproc.formats.walk import Walk
+from extproc.formats.walk import Walk, structural
 from extproc.framing.jsontext import Path, dump
 from extproc.policy.api import Scope
 
@@ -346,10 +346,11 @@ _TOKEN_KEYS: Final = _spelled("token", "tokenId", "logProbability")
 
 
 def _alternatives(value: Any) -> Iterator[str]:
-    """Every string in log probabilities but the tokens of the text itself."""
+    """Every string in log probabilities, and every odd name, but the tokens of the text itself."""
     if not isinstance(value, dict):
         yield from _strings(value)
         return
+    yield from (key for key in value if not structural(key))
     for key, child in value.items():
         if camel(key) == "chosenCandidates" and isinstance(child, list):
             for token in child:
@@ -363,6 +364,8 @@ def _strings(value: Any) -> Iterator[str]:
     if isinstance(value, str):
         yield value
     elif isinstance(value, (list, dict)):
+        if isinstance(value, dict):
+            yield from (key for key in value if not structural(key))
         for child in value.values() if isinstance(value, dict) else value:
             yield from _strings(child)
 
