@@ -11,7 +11,7 @@ from extproc.chat.fold import fold, unfold
 from extproc.chat.losses import Losses
 from extproc.chat.parts import Media, Message, Native, Reasoning, Text, ToolCall, ToolResult
 from extproc.chat.request import OutputShape, Request, Settings, Thinking, Tool, ToolChoice
-from tests.golden.gemini import CODEC, bare, decoded, joined, payloads
+from tests.golden.gemini import CODEC, PATIENT, bare, decoded, joined, payloads
 
 CONTEXT = Context("r1", "m", 17)
 WORDS = st.text(st.characters(codec="utf-8"), min_size=1, max_size=12)
@@ -61,6 +61,7 @@ def answers(draw):
     return Answer(draw(NAMES), draw(NAMES), draw(st.integers(1, 2**31)), choices, used)
 
 
+@PATIENT
 @given(answers())
 def test_answers_come_back(answer):
     losses = Losses()
@@ -80,6 +81,7 @@ def cut(draw, event):
     ]
 
 
+@PATIENT
 @given(answers(), st.data())
 def test_streams_come_back(answer, draw):
     events = [each for event in unfold(answer) for each in cut(draw, event)]
@@ -136,6 +138,7 @@ def requests(draw):
     )  # fmt: skip
 
 
+@PATIENT
 @given(requests())
 def test_requests_come_back(request):
     losses = Losses()

@@ -6,7 +6,6 @@ A stream is server-sent events of whole answers (``alt=sse``), else one JSON lis
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Set
 from typing import Any, Final
 
@@ -16,7 +15,7 @@ from extproc.errors import DecodeError
 from extproc.formats.base import Delta, Piece, Span
 from extproc.formats.gemini import says
 from extproc.formats.gemini.codec import GeminiCodec
-from extproc.formats.gemini.names import camel, either
+from extproc.formats.gemini.names import camel, either, snake
 from extproc.formats.gemini.tokens import ended, usage
 from extproc.formats.google import Google
 from extproc.formats.walk import Walk, structural
@@ -25,7 +24,7 @@ from extproc.policy.api import Scope
 
 
 def _spelled(*names: str) -> frozenset[str]:
-    return frozenset(names) | {re.sub("([A-Z])", lambda found: "_" + found[0].lower(), name) for name in names}
+    return frozenset(names) | {snake(name) for name in names}
 
 
 _SKIP: Final = _spelled(
