@@ -111,6 +111,7 @@ def test_every_stream_comes_to_the_whole_answer():
             continue
         assert bare(fold(events)) == bare(whole(payload)), name
         assert fold(events).choices[0].finish is not None
+        assert fold(events).usage == FORMAT.usage([json.loads(each) for each in payload]), name
 
 
 def encoded(events):
