@@ -4,6 +4,8 @@ import dataclasses
 import json
 from functools import cache
 
+from hypothesis import HealthCheck, settings
+
 from extproc.chat.answer import PartDelta
 from extproc.chat.request import Request
 from extproc.formats.gemini import Gemini
@@ -13,6 +15,8 @@ from tests.support import data
 
 FORMAT = Gemini()
 CODEC = FORMAT.codec
+PATIENT = settings(suppress_health_check=[HealthCheck.too_slow])
+"""For drawing whole conversations: on a busy machine that takes its time."""
 
 
 @cache

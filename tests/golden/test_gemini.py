@@ -14,6 +14,7 @@ from extproc.chat.fold import fold, unfold
 from extproc.chat.losses import Losses
 from extproc.errors import DecodeError, Unrepresentable
 from extproc.formats.gemini.schema import json_schema
+from extproc.framing.jsontext import parse
 from tests.golden.gemini import CODEC, FORMAT, answers, bare, bodies, decoded, joined, payloads, requests, streams
 
 pytestmark = pytest.mark.data
@@ -110,6 +111,7 @@ def test_every_stream_comes_to_the_whole_answer():
             continue
         assert bare(fold(events)) == bare(whole(payload)), name
         assert fold(events).choices[0].finish is not None
+        assert fold(events).usage == FORMAT.usage([json.loads(each) for each in payload]), name
 
 
 def encoded(events):
@@ -187,7 +189,11 @@ def test_streams_that_are_cut_off_or_lack_events():
 
 
 JUNK = st.recursive(
-    st.none() | st.booleans() | st.integers(-3, 2**70) | st.floats(allow_nan=False) | st.text(max_size=3),
+    st.none()
+    | st.booleans()
+    | st.integers(-3, 2**70)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=3),
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from("ab"), inner, max_size=2),
     max_leaves=3,
 )
@@ -215,7 +221,7 @@ def mutated(draw, value):
         other = "".join("_" + each.lower() if each.isupper() else each for each in last)
         child = inside.pop(last) if action == "snake" else inside[last]
         inside[other] = child
-    return value
+    return parse(json.dumps(value).encode())
 
 
 SEARCH = settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
@@ -260,6 +266,7 @@ def test_broken_errors_are_understood(draw):
 @SEARCH
 @given(JUNK)
 def test_junk_is_refused_in_order(value):
+    value = parse(json.dumps(value).encode())
     CODEC.decode_error(500, value)
     FORMAT.response_spans(value)
     tried([json.dumps(value).encode()])

@@ -10,7 +10,7 @@ from extproc.chat.answer import Failure
 from extproc.chat.codec import Context
 from extproc.chat.fold import unfold
 from extproc.chat.losses import Losses
-from tests.golden.gemini import CODEC, FORMAT
+from tests.golden.gemini import CODEC, FORMAT, PATIENT
 from tests.golden.test_gemini_canonical import answers, requests
 
 pytest.importorskip("google.genai", reason="google-genai is not installed")
@@ -104,7 +104,7 @@ def test_the_list_of_models():
     assert [model.name for model in found] == ["models/a", "models/b"]
 
 
-@settings(max_examples=30)
+@settings(PATIENT, max_examples=30)
 @given(answers())
 def test_answers_and_streams(answer):
     written = CODEC.encode_answer(answer, CONTEXT, Losses())
@@ -118,6 +118,7 @@ def test_answers_and_streams(answer):
     assert ends == {each.index: each.finish_reason for each in whole.candidates}
 
 
+@settings(PATIENT, max_examples=50)
 @given(requests())
 def test_requests(request):
     body = CODEC.encode_request(request, Losses())

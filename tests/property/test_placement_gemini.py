@@ -6,13 +6,16 @@ What may hold a short token unseen is listed below, by name and with the reason;
 import json
 import random
 import re
+from dataclasses import replace
 
 import pytest
 
 from extproc.errors import DecodeError
 from extproc.exchange.streamed import GuardedStream
+from extproc.exchange.whole import inspect
 from extproc.formats.gemini import Gemini, texts
-from extproc.policy.api import Tally
+from extproc.framing.jsontext import parse
+from extproc.policy.api import Action, Outcome, Phase, Style, Tally
 from extproc.policy.chain import Chain
 from extproc.usage import Meter
 from tests.golden.gemini import bodies, requests, streams
@@ -40,6 +43,14 @@ TOKENS = frozenset().union(*STRUCTURE.values())
 
 def camel(name):
     return re.sub("_([a-z])", lambda found: found[1].upper(), name)
+
+
+def snake(value):
+    if isinstance(value, list):
+        return [snake(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    return {re.sub("([A-Z])", lambda found: "_" + found[1].lower(), name): snake(each) for name, each in value.items()}
 
 
 def test_the_list_of_structure_is_the_codes():
@@ -73,6 +84,10 @@ def check(values, find):
 
 def test_every_string_of_every_request():
     assert check([(name, body) for name, _, body in requests()], FORMAT.request_spans) > 1000
+
+
+def test_every_string_of_every_request_in_the_other_spelling():
+    assert check([(name, snake(body)) for name, _, body in requests()], FORMAT.request_spans) > 1000
 
 
 def test_every_string_of_every_whole_answer():
@@ -192,3 +207,35 @@ def test_a_stream_that_cannot_be_told_apart_is_refused():
     out, stream = run([policy("p", words("secret"))], [event({"text": "hi"}), b'data: {"candidates":[{},{}]}\n\n'])
     assert stream.refused.code == "upstream_malformed"
     assert values_of(out)[-1]["error"]["status"] == "UNAVAILABLE"
+
+
+# whole answers
+
+
+def decided(body, *policies):
+    raw = json.dumps(body).encode()
+    decision, out = inspect(FORMAT, Chain(policies), Phase.RESPONSE, raw, parse(raw), Tally())
+    return decision, json.loads(out)
+
+
+def test_a_whole_answer_is_redacted_truncated_and_stripped_of_what_repeats_it_at_once():
+    parts = [{"text": "a secret "}, {"text": "and worse"}, {"functionCall": {"name": "f", "args": {"a": "secret"}}}]
+    tokens = [{"token": "a secret "}, {"token": "and worse"}]
+    body = {
+        "candidates": [
+            {"content": {"parts": parts}, "logprobsResult": {"chosenCandidates": tokens}, "finishReason": "STOP"}
+        ]
+    }
+    truncating = replace(policy("cut", words("worse"), action=Action.BLOCK), style=Style.TRUNCATE)
+    for each in (body, [body]):
+        decision, left = decided(each, policy("p", words("secret")), truncating)
+        assert decision.outcome is Outcome.BLOCK
+        (candidate,) = (left[0] if isinstance(left, list) else left)["candidates"]
+        assert candidate == {
+            "content": {"parts": [{"text": "a [w] "}, {"text": "and "}, {"functionCall": None}]},
+            "logprobsResult": None,
+            "finishReason": "SAFETY",
+        }
+    _, left = decided(body, policy("p", words("secret")))
+    assert left["candidates"][0]["logprobsResult"] is None
+    assert left["candidates"][0]["content"]["parts"][2]["functionCall"]["args"] == {"a": "[w]"}

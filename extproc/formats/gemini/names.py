@@ -13,12 +13,19 @@ from typing import Any, Final
 from extproc.errors import DecodeError
 
 _UNDERSCORE: Final = re.compile(r"_([a-z0-9])")
+_CAPITAL: Final = re.compile("([A-Z])")
 
 
 @lru_cache(2048)
 def camel(name: str) -> str:
     """A member's name in lowerCamelCase; names that are no field's stay as they are."""
     return _UNDERSCORE.sub(lambda found: found[1].upper(), name) if len(name) <= 64 and name[:1].islower() else name
+
+
+@lru_cache(2048)
+def snake(name: str) -> str:
+    """A field's original name."""
+    return _CAPITAL.sub(r"_\1", name).lower()
 
 
 def fields(value: Any, what: str) -> dict[str, Any]:
@@ -40,14 +47,17 @@ def fields(value: Any, what: str) -> dict[str, Any]:
 
 def spelling(value: dict[str, Any], name: str) -> str:
     """How an object spells a member that it has: ``name`` is in lowerCamelCase and given back where it has none."""
-    return name if name in value else next((each for each in value if camel(each) == name), name)
+    if name in value or name.islower():
+        return name
+    return next((each for each in value if "_" in each and camel(each) == name), name)
 
 
 def either(value: Any, name: str) -> Any:
-    """A member in whatever spelling; None where there is none, or no object."""
+    """A member in whichever spelling; None where there is none, or no object."""
     if not isinstance(value, dict):
         return None
-    return value[name] if name in value else value.get(spelling(value, name))
+    found = value.get(name)
+    return value.get(snake(name)) if found is None else found
 
 
 def elements(value: Any, what: str) -> list[Any]:

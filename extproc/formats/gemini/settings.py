@@ -42,7 +42,7 @@ _RANGES: Final[dict[str, tuple[float, float]]] = {
     "seed": (-(2**31), 2**31 - 1), "logprobs": (0, 20),
 }  # fmt: skip
 _STOPS: Final = 5
-_OLD: Final = re.compile(r"gemini-(?:1|2\.0)|gemma|learnlm")
+_OLD: Final = re.compile(r"gemini-(?:1\.|2\.0)|gemma|learnlm")
 """Models that do not think."""
 _BUDGETED: Final = re.compile(r"gemini-2\.5")
 _LEVELS: Final = ("minimal", "low", "medium", "high")
@@ -227,7 +227,7 @@ def _thought(thinking: Thinking, request: Request, losses: Losses) -> dict[str, 
                 losses.add(_at(request, "thinking"), "clamped")
     elif thinking.effort:
         level = _level(model, thinking.effort)
-        found["thinkingLevel"] = level
+        found["thinkingLevel"] = level.upper()
         if level != thinking.effort or thinking.budget is not None:
             losses.add(_at(request, "thinking"), "clamped")
     elif thinking.budget is not None:

@@ -6,7 +6,6 @@ A stream is server-sent events of whole answers (``alt=sse``), else one JSON lis
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Set
 from typing import Any, Final
 
@@ -16,16 +15,16 @@ from extproc.errors import DecodeError
 from extproc.formats.base import Delta, Piece, Span
 from extproc.formats.gemini import says
 from extproc.formats.gemini.codec import GeminiCodec
-from extproc.formats.gemini.names import camel, either
+from extproc.formats.gemini.names import camel, either, snake
 from extproc.formats.gemini.tokens import ended, usage
 from extproc.formats.google import Google
-from extproc.formats.walk import Walk
+from extproc.formats.walk import Walk, structural
 from extproc.framing.jsontext import Path, dump
 from extproc.policy.api import Scope
 
 
 def _spelled(*names: str) -> frozenset[str]:
-    return frozenset(names) | {re.sub("([A-Z])", lambda found: "_" + found[0].lower(), name) for name in names}
+    return frozenset(names) | {snake(name) for name in names}
 
 
 _SKIP: Final = _spelled(
@@ -346,10 +345,11 @@ _TOKEN_KEYS: Final = _spelled("token", "tokenId", "logProbability")
 
 
 def _alternatives(value: Any) -> Iterator[str]:
-    """Every string in log probabilities but the tokens of the text itself."""
+    """Every string in log probabilities, and every odd name, but the tokens of the text itself."""
     if not isinstance(value, dict):
         yield from _strings(value)
         return
+    yield from (key for key in value if not structural(key))
     for key, child in value.items():
         if camel(key) == "chosenCandidates" and isinstance(child, list):
             for token in child:
@@ -363,6 +363,8 @@ def _strings(value: Any) -> Iterator[str]:
     if isinstance(value, str):
         yield value
     elif isinstance(value, (list, dict)):
+        if isinstance(value, dict):
+            yield from (key for key in value if not structural(key))
         for child in value.values() if isinstance(value, dict) else value:
             yield from _strings(child)
 

@@ -147,6 +147,19 @@ def test_no_string_escapes_wherever_it_stands(body):
     FORMAT.usage(body)
 
 
+def test_what_callers_make_up_is_text_whatever_it_is_called():
+    part = {"text": "a", "partMetadata": {"type": "b"}}
+    assert scopes({"contents": [{"role": "model", "parts": [part]}]}) == dict.fromkeys("ab", Scope.ASSISTANT)
+
+
+def test_odd_log_probabilities_are_texts():
+    body = event({"text": "hi"}, logprobsResult=["jane"])
+    assert [span.text for span in FORMAT.response_spans(body)] == ["hi", "jane"]
+    body = event({"text": "hi"}, logprobsResult={"chosenCandidates": ["john"], "a b": [{"c d": 1}]})
+    assert [span.text for span in FORMAT.response_spans(body)] == ["hi", "a b\njohn\nc d"]
+    assert FORMAT.echoes(body, set())
+
+
 def test_names_of_members_are_texts_too():
     for body in (
         {"contents": [{"parts": [{"a b": 1}]}]},
@@ -308,6 +321,11 @@ def test_usage_is_what_the_provider_counted(counts, wanted):
 def test_the_path_names_the_model_and_asks_for_the_stream():
     assert FORMAT.model({"model": "m"}) is None
     assert FORMAT.streamed({"stream": True}) is False
+
+
+def test_no_event_is_like_another():
+    assert FORMAT.streamed_text == b""
+    assert FORMAT.without_padding(b"abc") == b"abc"
 
 
 # what we say

@@ -1,0 +1,538 @@
+"""Gemini's codec, one thing at a time: what Gemini takes, what is told as lost, what is refused."""
+
+import json
+import re
+
+import pytest
+
+from extproc.chat.answer import Answer, Choice, Failure, FailureKind, Finish, PartDelta, PartEnd, Usage, Used
+from extproc.chat.codec import Context
+from extproc.chat.fold import fold, unfold
+from extproc.chat.losses import Losses
+from extproc.chat.parts import Cache, Media, Message, Native, Reasoning, Refusal, Text, ToolCall, ToolResult
+from extproc.chat.request import OutputShape, Request, Settings, Thinking, Tool, ToolChoice
+from extproc.errors import DecodeError, Unrepresentable
+from tests.golden.gemini import CODEC, decoded, payloads
+
+CONTEXT = Context("r1", "m", 17)
+PICTURE = Media("image", data="QUJD", type="image/png")
+
+
+# writing requests
+
+
+def sent(*messages, model="gemini-3-pro", tools=(), **more):
+    losses = Losses()
+    return CODEC.encode_request(Request(model, [*messages], [*tools], **more), losses), [why for _, why in losses.found]
+
+
+def user(*given):
+    return Message("user", [*given])
+
+
+def model(*given):
+    return Message("assistant", [*given])
+
+
+def test_the_first_call_of_a_turn_has_a_signature_where_the_model_wants_one():
+    said = model(ToolCall("a", "f", "{}"), ToolCall("b", "f", "{}"))
+    signed = model(ToolCall("c", "f", "{}", signature="U0lH", maker="gemini"), ToolCall("d", "f"))
+    results = user(ToolResult("a", [Text("1")]), ToolResult("b", [Text("2")]))
+    body, losses = sent(user(Text("x")), said, results, signed)
+    found = [part.get("thoughtSignature") for part in body["contents"][1]["parts"] + body["contents"][3]["parts"]]
+    assert found == ["skip_thought_signature_validator", None, "U0lH", None]
+    assert not losses
+    for old in ("gemini-2.5-flash", "models/gemini-2.0-flash", "gemma-3"):
+        body, _ = sent(user(Text("x")), said, model=old)
+        assert "thoughtSignature" not in body["contents"][1]["parts"][0]
+
+
+def test_signatures_go_back_to_their_maker_only():
+    said = model(
+        Reasoning("hm", signature="c2ln", maker="claude"),
+        Reasoning("", sealed="c2Vh", maker="openai"),
+        ToolCall("a", "f", "{}", signature="c2ln", maker="other"),
+        Text("x"),
+        Reasoning("", signature="U0lH", maker="gemini"),
+    )
+    body, losses = sent(said, model="gemini-2.5-pro")
+    assert body["contents"][0]["parts"] == [
+        {"text": "hm", "thought": True},
+        {"functionCall": {"id": "a", "name": "f", "args": {}}},
+        {"text": "x", "thoughtSignature": "U0lH"},
+    ]
+    assert losses == ["signature of another maker"]
+
+
+def test_turns_are_what_gemini_takes():
+    body, losses = sent(
+        user(Text("1"), Text("")),
+        user(Text("2")),
+        Message("system", [Text("3")]),
+        model(Text("4"), Refusal("5"), ToolCall("a", "f", '{"x": 1}'), ToolCall("b", "g")),
+        user(Text("6"), ToolResult("b", [Text('{"y":2}')])),
+        user(ToolResult("a", [Text("no")], failed=True)),
+        user(Text("7")),
+        model(),
+    )
+    for part in body["contents"][1]["parts"]:
+        part.pop("thoughtSignature", None)
+    assert body == {
+        "systemInstruction": {"parts": [{"text": "3"}]},
+        "contents": [
+            {"role": "user", "parts": [{"text": "1"}, {"text": "2"}]},
+            {
+                "role": "model",
+                "parts": [
+                    {"text": "4"},
+                    {"text": "5"},
+                    {"functionCall": {"id": "a", "name": "f", "args": {"x": 1}}},
+                    {"functionCall": {"id": "b", "name": "g", "args": {}}},
+                ],
+            },
+            {"role": "user", "parts": [{"functionResponse": {"id": "b", "name": "g", "response": {"y": 2}}}]},
+            {"role": "user", "parts": [{"text": "6"}]},
+            {"role": "user", "parts": [{"functionResponse": {"id": "a", "name": "f", "response": {"error": "no"}}}]},
+            {"role": "user", "parts": [{"text": "7"}]},
+        ],
+    }
+    assert losses == ["moved"]
+
+
+def test_there_is_always_a_turn():
+    body, _ = sent(Message("system", [Text("a")]))
+    assert body["contents"] == [{"role": "user", "parts": [{"text": ""}]}]
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted", "losses"),
+    [
+        (Media("image", data="QUJD", type="image/webp"), {"inlineData": {"mimeType": "image/webp", "data": "QUJD"}}, []),
+        (Media("image", data="QUJD"), {"inlineData": {"mimeType": "image/jpeg", "data": "QUJD"}}, []),
+        (Media("file", data="QUJD", name="a.txt"), {"inlineData": {"mimeType": "text/plain", "data": "QUJD"}}, ["file name"]),
+        (Media("image", url="h://x.y/a.png?b"), {"fileData": {"mimeType": "image/png", "fileUri": "h://x.y/a.png?b"}}, []),
+        (Media("video", url="https://youtu.be/a"), {"fileData": {"fileUri": "https://youtu.be/a"}}, []),
+        (Media("file", text="abc"), {"text": "abc"}, []),
+        (Media("image", data="QQ", type="a/b", detail="low"), {"inlineData": {"mimeType": "a/b", "data": "QQ"}}, ["detail"]),
+        (Text("a", Cache()), {"text": "a"}, ["cache mark"]),
+        (Native("gemini", {"tomorrow": 1}), {"tomorrow": 1}, []),
+    ],
+)  # fmt: skip
+def test_parts(given, wanted, losses):
+    body, lost = sent(user(given))
+    assert (body["contents"][0]["parts"], lost) == ([wanted], losses)
+
+
+def test_media_in_results_stand_inside_where_the_model_takes_them():
+    result = ToolResult("a", [Text("see"), PICTURE], "f")
+    picture = {"inlineData": {"mimeType": "image/png", "data": "QUJD"}}
+    body, losses = sent(user(result))
+    response = body["contents"][0]["parts"][0]["functionResponse"]
+    assert (response["response"], response["parts"], losses) == ({"output": "see"}, [picture], [])
+    body, losses = sent(user(result), model="gemini-2.5-pro")
+    assert [each["parts"] for each in body["contents"]][1:] == [[picture]]
+    assert losses == ["moved"]
+
+
+@pytest.mark.parametrize(
+    ("messages", "tools"),
+    [
+        ([user(Media("file", id="file-1"))], []),
+        ([user(Native("openai-chat", {}))], []),
+        ([user(ToolResult("nobody", [Text("a")]))], []),
+        ([model(ToolCall("a", "f", "text", custom=True))], []),
+        ([model(ToolCall("a", "f", "[1]"))], []),
+        ([model(ToolCall("a", "f", "{broken"))], []),
+        ([Message("system", [PICTURE])], []),
+        ([], [Tool("t", custom=True)]),
+        ([], [Tool("web", native="openai-responses", parameters={})]),
+    ],
+)
+def test_what_cannot_be_said_is_refused(messages, tools):
+    with pytest.raises(Unrepresentable):
+        sent(*messages, tools=tools)
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted", "losses"),
+    [
+        (Settings(temperature=3.5), {"temperature": 2.0}, ["clamped"]),
+        (Settings(seed=2**40), {"seed": 2**31 - 1}, ["clamped"]),
+        (Settings(stop=list("abcdef")), {"stopSequences": list("abcde")}, ["clamped"]),
+        (Settings(logprobs=0), {"responseLogprobs": True}, []),
+        (Settings(logprobs=25), {"responseLogprobs": True, "logprobs": 20}, ["clamped"]),
+        (Settings(parallel_tools=True), {}, []),
+        (Settings(parallel_tools=False, min_p=0.1, verbosity="low"), {}, ["no such setting"] * 3),
+        (Settings(logit_bias={"1": 1.0}, service_tier="flex"), {}, ["no such setting"] * 2),
+    ],
+)
+def test_settings(given, wanted, losses):
+    body, lost = sent(user(Text("a")), settings=given)
+    assert (body.get("generationConfig", {}), lost) == (wanted, losses)
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "wanted", "losses"),
+    [
+        ("gemini-2.5-flash", Thinking("medium"), {"thinkingBudget": 8192}, []),
+        ("gemini-2.5-flash", Thinking("none"), {"thinkingBudget": 0}, []),
+        ("gemini-2.5-pro", Thinking("none"), {"thinkingBudget": 128}, ["clamped"]),
+        ("gemini-2.5-flash-lite", Thinking(budget=100), {"thinkingBudget": 512}, ["clamped"]),
+        (
+            "gemini-2.5-flash",
+            Thinking("max", show=True),
+            {"includeThoughts": True, "thinkingBudget": 24576},
+            ["clamped"],
+        ),
+        ("gemini-2.5-pro", Thinking(budget=-1), {"thinkingBudget": -1}, []),
+        ("gemini-3-flash-preview", Thinking("minimal"), {"thinkingLevel": "MINIMAL"}, []),
+        ("gemini-3-flash-preview", Thinking("none"), {"thinkingLevel": "MINIMAL"}, ["clamped"]),
+        ("gemini-3-flash-preview", Thinking("xhigh"), {"thinkingLevel": "HIGH"}, ["clamped"]),
+        ("gemini-3-pro-preview", Thinking("medium"), {"thinkingLevel": "HIGH"}, ["clamped"]),
+        ("gemini-3.1-pro-preview", Thinking("minimal"), {"thinkingLevel": "LOW"}, ["clamped"]),
+        ("gemini-3-pro-preview", Thinking(budget=5), {"thinkingBudget": 5}, []),
+        ("gemini-3-pro-preview", Thinking("low", budget=5), {"thinkingLevel": "LOW"}, ["clamped"]),
+        ("gemini-2.0-flash", Thinking("low"), None, ["no such setting"]),
+        ("gemini-2.0-flash", Thinking(show=False), None, []),
+    ],
+)
+def test_thinking(name, given, wanted, losses):
+    body, lost = sent(user(Text("a")), model=name, thinking=given)
+    assert (body.get("generationConfig", {}).get("thinkingConfig"), lost) == (wanted, losses)
+
+
+# reading requests
+
+
+def read(body, **more):
+    losses = Losses()
+    return CODEC.decode_request(body, losses, model="m", **more), [where for where, _ in losses.found]
+
+
+def test_calls_without_ids_are_matched_by_name():
+    def call(name):
+        return {"functionCall": {"name": name}}
+
+    def response(name):
+        return {"functionResponse": {"name": name, "response": {"output": "x"}}}
+
+    request, _ = read(
+        {
+            "contents": [
+                {"role": "model", "parts": [call("f"), call("g"), call("f")]},
+                {"role": "user", "parts": [response("g"), response("f"), response("f"), response("h")]},
+                {"role": "model", "parts": [call("f")]},
+                {"role": "function", "parts": [response("f")]},
+            ]
+        }
+    )
+    first, second, third, fourth = [[part.id for part in message.parts] for message in request.messages]
+    assert second[:3] == [first[1], first[0], first[2]]
+    assert fourth == third
+    ids = {*first, *second, *third}
+    assert len(ids) == 5
+    assert all(re.fullmatch(r"[a-zA-Z0-9_-]{1,40}", each) for each in ids)
+
+
+def test_results_without_a_name_have_their_calls():
+    request, _ = read(
+        {
+            "contents": [
+                {"role": "model", "parts": [{"functionCall": {"id": "a", "name": "f"}}]},
+                {"role": "user", "parts": [{"functionResponse": {"id": "a", "response": {"output": "x"}}}]},
+            ]
+        }
+    )
+    assert request.messages[1].parts[0].name == "f"
+
+
+def test_losses_are_told_where_they_stand():
+    request, where = read(
+        {
+            "contents": {"parts": [{"text": "a", "media_resolution": {}}], "tomorrow": 1},
+            "safety_settings": [],
+            "tomorrow": 1,
+            "generation_config": {"speechConfig": {}, "tomorrow": 1},
+            "tools": [{"functionDeclarations": [{"name": "f", "behavior": "BLOCKING"}], "googleSearch": {}}],
+            "tool_config": {"retrievalConfig": {}},
+            "labels": {"a": "b"},
+            "system_instruction": "be kind",
+        }
+    )
+    assert where == [
+        "safety_settings", "tomorrow", "contents[0].tomorrow", "contents[0].parts[0].mediaResolution",
+        "tools[0].functionDeclarations[0].behavior", "tool_config.retrievalConfig", "generation_config.speechConfig",
+        "generation_config.tomorrow",
+    ]  # fmt: skip
+    assert [tool.native for tool in request.tools] == ["", "gemini"]
+    assert request.metadata == {"a": "b"}
+    assert request.messages[0].parts[0].text == "be kind"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"cachedContent": "cachedContents/1"},
+        {"generationConfig": {"responseMimeType": "text/x.enum", "responseSchema": {}}},
+    ],
+)
+def test_what_must_not_be_lost_is_refused(body):
+    with pytest.raises(Unrepresentable):
+        read(body)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"contents": "hello"},
+        {"contents": [{"role": "robot", "parts": []}]},
+        {"contents": [{"parts": [{"text": 7}]}]},
+        {"contents": [{"parts": [{"text": "a", "functionCall": {"name": "f"}}]}]},
+        {"contents": [{"parts": [{"functionCall": {"name": "f"}}]}]},
+        {"contents": [{"role": "model", "parts": [{"functionResponse": {"name": "f"}}]}]},
+        {"contents": [{"role": "model", "parts": [{"functionCall": {"name": "f", "willContinue": True}}]}]},
+        {"contents": [{"role": "model", "parts": [{"functionCall": {"name": "f", "args": "x"}}]}]},
+        {"systemInstruction": {"parts": [{"text": "a"}]}, "system_instruction": {"parts": [{"text": "a"}]}},
+        {"contents": [{"parts": [{"inlineData": {"data": "QQ=="}, "inline_data": {"data": "QQ=="}}]}]},
+        {"contents": [{"parts": [{"inlineData": {"mimeType": "image/png"}}]}]},
+        {"generationConfig": {"temperature": "hot"}},
+        {"generationConfig": {"topK": 1.5}},
+        {"generationConfig": {"responseSchema": {}, "responseJsonSchema": {}}},
+        {"toolConfig": {"functionCallingConfig": {"mode": "PERHAPS"}}},
+        {"labels": 7},
+        {"generationConfig": {"responseJsonSchema": 7}},
+        {"tools": [{"functionDeclarations": [{"name": "f", "parametersJsonSchema": 7}]}]},
+        {"contents": [{"parts": [{"functionResponse": {"name": "f", "response": 7}}]}]},
+        {"tools": [{"functionDeclarations": [{"name": "f", "parameters": {}, "parametersJsonSchema": {}}]}]},
+    ],
+)
+def test_what_is_no_request_is_refused(body):
+    with pytest.raises(DecodeError):
+        read(body)
+
+
+def test_schemas_become_json_schema():
+    theirs = {
+        "type": "OBJECT",
+        "propertyOrdering": ["b", "a"],
+        "properties": {
+            "a": {"type": "STRING", "nullable": True, "enum": ["x"], "example": "x"},
+            "b": {"type": "ARRAY", "min_items": "2", "items": {"any_of": [{"type": "NUMBER"}], "nullable": True}},
+            "type": {"type": "TYPE_UNSPECIFIED", "description": "d"},
+        },
+        "required": ["a"],
+    }
+    request, _ = read({"tools": [{"functionDeclarations": [{"name": "f", "parameters": theirs}]}]})
+    found = request.tools[0].parameters
+    assert found == {
+        "type": "object",
+        "properties": {
+            "b": {"type": "array", "minItems": 2, "items": {"anyOf": [{"type": "number"}, {"type": "null"}]}},
+            "a": {"type": ["string", "null"], "enum": ["x", None], "examples": ["x"]},
+            "type": {"description": "d"},
+        },
+        "required": ["a"],
+    }
+    assert list(found["properties"]) == ["b", "a", "type"]
+
+
+# answers and errors
+
+
+def test_an_answer_that_cannot_be_said_is_told_as_lost():
+    said = [
+        ToolCall("a", "f", "not JSON"),
+        ToolCall("b", "g", "select 1", custom=True),
+        Native("anthropic-messages", {}),
+        Reasoning("hm", signature="c2ln", maker="claude"),
+        Refusal("no"),
+    ]
+    answer = Answer("i", "m", 1, [Choice(0, said, Finish.REFUSAL, "x")], Usage(5, 5, cache_write=2))
+    losses = Losses()
+    body = CODEC.encode_answer(answer, CONTEXT, losses)
+    assert body["candidates"][0]["content"]["parts"] == [
+        {"functionCall": {"id": "a", "name": "f", "args": {"input": "not JSON"}}},
+        {"functionCall": {"id": "b", "name": "g", "args": {"input": "select 1"}}},
+        {"text": "hm", "thought": True},
+        {"text": "no"},
+    ]
+    assert body["candidates"][0]["finishReason"] == "SAFETY"
+    told = Losses()
+    encoder = CODEC.encoder(CONTEXT, told)
+    raw = b"".join([encoder.encode(event) for event in unfold(answer)] + [encoder.close()])
+    found = [
+        part
+        for each in payloads([raw])
+        for c in json.loads(each).get("candidates", [])
+        for part in c["content"]["parts"]
+    ]
+    assert found == body["candidates"][0]["content"]["parts"]
+    assert sorted(told.found) == sorted(losses.found)
+    assert losses.count == 6
+
+
+def test_an_error_in_a_stream_ends_it():
+    raw = [
+        b'{"candidates":[{"content":{"parts":[{"text":"a"}]}}]}',
+        b'{"error":{"code":429,"message":"slow","status":"RESOURCE_EXHAUSTED"}}',
+    ]
+    events = decoded([*raw, raw[0]])
+    assert events[-1] == Failure(FailureKind.RATE_LIMIT, "slow", "RESOURCE_EXHAUSTED", 429)
+    encoder = CODEC.encoder(CONTEXT, Losses())
+    *_, last = payloads([b"".join([encoder.encode(event) for event in [*events, *events]] + [encoder.close()])])
+    assert last.startswith(b'{"error":')
+    with pytest.raises(DecodeError):
+        CODEC.decode_answer(json.loads(raw[1]))
+
+
+def test_a_stream_that_breaks_off_fails_and_one_that_said_its_end_does_not():
+    said, end = (
+        b'{"candidates":[{"content":{"parts":[{"text":"a"}]}}]}',
+        b'{"candidates":[{"finishReason":"STOP","index":1}]}',
+    )
+    assert decoded([said])[-1].code == "stream_truncated"
+    assert fold(decoded([said, end])) == fold(decoded([said, end, b'{"tomorrow":1}']))
+    assert [choice.finish for choice in fold(decoded([said, end])).choices] == [Finish.OTHER, Finish.STOP]
+
+
+def test_a_prompt_that_was_blocked_is_an_answer_that_was_filtered():
+    body = {"promptFeedback": {"blockReason": "PROHIBITED_CONTENT"}, "usageMetadata": {"promptTokenCount": 3}}
+    assert CODEC.decode_answer(body) == Answer(choices=[Choice(0, [], Finish.FILTER)], usage=Usage(3))
+    assert fold(decoded([json.dumps(body).encode()])) == CODEC.decode_answer(body)
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "kind"),
+    [
+        (400, {"status": "INVALID_ARGUMENT", "details": [{"reason": "API_KEY_INVALID"}]}, FailureKind.AUTHENTICATION),
+        (400, {"status": "FAILED_PRECONDITION"}, FailureKind.INVALID),
+        (429, None, FailureKind.RATE_LIMIT),
+        (503, {}, FailureKind.OVERLOADED),
+        (500, {"status": "INTERNAL"}, FailureKind.INTERNAL),
+        (499, {"status": "CANCELLED"}, FailureKind.INVALID),
+        (502, {"status": "UNAVAILABLE"}, FailureKind.OVERLOADED),
+    ],
+)
+def test_kinds_of_errors(status, error, kind):
+    failure = CODEC.decode_error(status, None if error is None else {"error": error})
+    assert (failure.kind, failure.status) == (kind, status)
+    assert failure.message
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"tomorrow": 1},
+        [],
+        7,
+        {"candidates": [{"index": -1}]},
+        {"candidates": [{"index": "0"}]},
+        {"candidates": 7},
+        {"candidates": [{"content": {"parts": [{"functionResponse": {"name": "f"}}]}}]},
+    ],
+)
+def test_what_is_no_answer_is_refused(body):
+    with pytest.raises(DecodeError):
+        CODEC.decode_answer(body)
+
+
+@pytest.mark.parametrize(
+    ("time", "wanted"),
+    [("2026-06-15T18:18:30.977177Z", 1781547510), ("yesterday", 0), (7, 0), ("0001-01-01T00:00:00", 0)],
+)
+def test_when_an_answer_was_made(time, wanted):
+    assert CODEC.decode_answer({"candidates": [], "createTime": time, "modelVersion": "m"}).created == wanted
+
+
+def test_an_answer_without_a_time_says_none():
+    body = CODEC.encode_answer(Answer("i", "m", 0), Context("r", "m", 0), Losses())
+    assert body == {"candidates": [], "modelVersion": "m", "responseId": "i"}
+
+
+def test_an_encoder_says_nothing_of_parts_that_never_began():
+    encoder = CODEC.encoder(CONTEXT, Losses())
+    assert encoder.encode(PartDelta(0, 0, "a")) == encoder.encode(PartEnd(0, 0)) == encoder.close() == b""
+    encoder.encode(Used(Usage(1, 1)))
+    assert json.loads(payloads([encoder.close()])[0])["responseId"] == "r1"
+
+
+def test_results_are_read_as_they_were_written():
+    parts = [
+        {"functionResponse": {"id": "a", "name": "f"}},
+        {"functionResponse": {"id": "b", "name": "f", "response": {"error": {"code": 5}}}},
+        {
+            "functionResponse": {
+                "id": "c",
+                "name": "f",
+                "parts": [{"inlineData": {"mimeType": "image/png", "data": "QUJD"}}],
+            }
+        },
+        {"functionResponse": {"id": "d", "name": "f", "response": {"error": "no"}}},
+    ]
+    request, _ = read({"contents": [{"parts": parts}]})
+    empty, coded, seen, failed = request.messages[0].parts
+    assert (empty.parts, empty.failed) == ([], False)
+    assert (coded.parts[0].text, coded.failed) == ('{"error":{"code":5}}', False)
+    assert (seen.parts[0].medium, seen.parts[0].data) == ("image", "QUJD")
+    assert (failed.parts[0].text, failed.failed) == ("no", True)
+
+
+def test_thoughts_of_no_model_are_words():
+    parts = [{"text": "hm", "thought": True}, {"text": "a", "thoughtSignature": "U0lH"}, {}]
+    request, where = read({"systemInstruction": {"parts": parts}})
+    assert [part.text for part in request.messages[0].parts] == ["hm", "a"]
+    assert len(where) == 2
+
+
+def test_what_else_is_lost_is_told():
+    body, losses = sent(
+        Message("user", [ToolResult("a", [Text("b", Cache())], "f")], name="jane"),
+        tools=[Tool("f", "d", None, strict=True, cache=Cache())],
+        user="u1",
+        metadata={"a": "b"},
+        output=OutputShape({"type": "object"}, "n", "d"),
+    )
+    assert {*losses} == {"name", "cache mark", "strict", "name of a schema", "no such setting"}
+    assert body["tools"] == [{"functionDeclarations": [{"name": "f", "description": "d"}]}]
+
+
+def test_a_choice_of_tools_that_says_nothing():
+    assert read({"toolConfig": {}})[0].tool_choice is None
+    assert read({"toolConfig": {"functionCallingConfig": {"mode": "NONE"}}})[0].tool_choice.mode == "none"
+    assert (
+        read({"generationConfig": {"maxOutputTokens": "40", "responseMimeType": "text/plain"}})[0].settings.max_output
+        == 40
+    )
+
+
+def test_schemas_that_are_odd_pass():
+    for schema in ({"type": ["string", "null"]}, {"nullable": True}, {"propertyOrdering": ["a"]}, {"items": True}):
+        request, _ = read({"tools": [{"functionDeclarations": [{"name": "f", "parameters": schema}]}]})
+        assert request.tools[0].parameters == {key: value for key, value in schema.items() if key in ("type", "items")}
+
+
+def test_the_body_may_name_the_model_too():
+    assert CODEC.decode_request({"model": "models/m"}, Losses()).model == "m"
+    assert CODEC.decode_request({"model": "models/m"}, Losses(), model="n").model == "n"
+
+
+def test_what_only_gemini_can_be_told_about_calls_is_lost():
+    calling = {"mode": "ANY", "streamFunctionCallArguments": True}
+    request, where = read({"toolConfig": {"functionCallingConfig": calling}})
+    assert request.tool_choice == ToolChoice("required")
+    assert where == ["toolConfig.functionCallingConfig.streamFunctionCallArguments"]
+
+
+def test_a_model_gives_no_results():
+    with pytest.raises(Unrepresentable):
+        sent(model(ToolResult("a", [], "f")))
+    losses = Losses()
+    answer = Answer("i", "m", 1, [Choice(0, [ToolResult("a", [], "f")])])
+    assert CODEC.encode_answer(answer, CONTEXT, losses)["candidates"][0]["content"]["parts"] == []
+    assert losses.count == 1
+
+
+def test_an_error_in_a_list_is_no_answer():
+    with pytest.raises(DecodeError):
+        CODEC.decode_answer([{"modelVersion": "m"}, {"error": {"code": 500}}])
