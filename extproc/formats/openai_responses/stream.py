@@ -56,6 +56,7 @@ class _Item:
     """An item under way, by the parts it has come to: (type, index of the content part)."""
 
     id: str = ""
+    maker: str = seals.MAKER
     parts: dict[tuple[str, int], _Open] = field(default_factory=dict)
     done: bool = False
 
@@ -163,7 +164,7 @@ class Decoder:
             if not text:
                 return
             summary = kind == "summary_text"
-            open_ = self._begun(item, (kind, 0), lambda: Reasoning("", maker=seals.MAKER, summary=summary, id=item.id))
+            open_ = self._begun(item, (kind, 0), lambda: Reasoning("", maker=item.maker, summary=summary, id=item.id))
             if summary and place not in open_.said and open_.said:
                 self._more(open_, place, "\n\n", told=0)
         else:
@@ -203,7 +204,9 @@ class Decoder:
         elif kind == shapes.MESSAGE:
             for place, part in enumerate(listed(value, "content")):
                 self._whole_part(item, part, place)
-        elif done and kind == shapes.REASONING:
+        elif kind == shapes.REASONING and not done:
+            item.maker = seals.opened(Reasoning(""), string(value, "encrypted_content")).maker
+        elif kind == shapes.REASONING:
             self._whole_reasoning(item, value)
         elif done:
             for made in answers.read_item(value):
@@ -236,7 +239,7 @@ class Decoder:
         if sealed:
             made = seals.opened(Reasoning("", id=item.id), sealed)
             open_ = [each for (kind, _), each in item.parts.items() if kind in ("summary_text", "reasoning_text")]
-            if not open_ or made.maker != seals.MAKER:
+            if not open_ or made.maker != item.maker:
                 shell = Reasoning("", maker=made.maker, id=item.id)
                 open_ = [self._begun(item, ("sealed", 0), lambda: shell)]
             self._out.append(PartDelta(0, open_[-1].number, signature=made.signature, sealed=made.sealed))

@@ -185,7 +185,7 @@ class Encoder:
         """An item of its own, with what has been said of it."""
         part = open_.whole()
         if isinstance(part, Reasoning):
-            sealed = seals.seal(part) if status == "completed" else ""
+            sealed = seals.seal(part)
             return shapes.reasoning(open_.item.id, status, part.text, sealed, summary=part.summary)
         make = shapes.custom_call if part.custom else shapes.call
         return make(open_.item.id, status, part.id, part.name, part.arguments)
@@ -201,7 +201,7 @@ class Encoder:
             kind = "response.reasoning_summary_part.added" if summary else "response.content_part.added"
             out = self._event(open_, kind, part=_thought(open_.part, ""))
         open_.said.append(event.text)
-        more = {"logprobs": []} if isinstance(open_.part, Text) else {}
+        more: dict[str, Any] = {"logprobs": []} if isinstance(open_.part, Text) else {}
         return out + self._event(open_, f"{_stem(open_.part)}.delta", delta=event.text, **more)
 
     def _event(self, open_: _Open, kind: str, **members: Any) -> bytes:
