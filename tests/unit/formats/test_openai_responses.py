@@ -398,3 +398,13 @@ def test_a_cut_answer_ends_in_its_text():
     assert [item["type"] for item in call["output"]] == ["message"] * 3
     assert call["output"][:2] == body["output"][:2]
     assert FORMAT.cut({"error": {"message": "a b"}}, ("error", "message"), "a") == {("error", "message"): b'"a"'}
+
+
+@pytest.mark.parametrize(
+    "output", ["a b", {"x": {"y": "a b"}}, [["a b"]], [{"content": "a b"}], [{"content": [["a b"]]}]]
+)
+def test_an_answer_of_any_form_can_be_cut(output):
+    body = {"output": output}
+    for span in FORMAT.response_spans(body):
+        cut = FORMAT.cut(body, span.path, "a")
+        assert "a b" not in replace(json.dumps(body).encode(), dict(cut)).decode()
