@@ -12,6 +12,7 @@ from extproc.chat.fold import unfold
 from extproc.chat.losses import Losses
 from extproc.chat.parts import Reasoning, Refusal, Text, ToolCall
 from extproc.errors import DecodeError, Unrepresentable
+from extproc.formats.openai_responses import OpenAIResponses
 from extproc.framing.jsontext import dump
 from tests.golden import canonical
 from tests.golden.responses import CODEC, CONTEXT, encoded, sse, streams
@@ -22,6 +23,10 @@ ANSWER = Answer(
             Finish.TOOLS)],
     Usage(1, 2),
 )  # fmt: skip
+
+
+FORMAT = OpenAIResponses()
+ANSWERED = CODEC.encode_answer(ANSWER, CONTEXT, Losses())
 
 
 @functools.cache
@@ -138,3 +143,30 @@ def test_broken_requests_and_answers_are_read_or_refused(source):
     except (DecodeError, Unrepresentable):
         pass
     CODEC.decode_error(source.draw(st.integers(400, 599)), source.draw(JUNK))
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.data())
+def test_guards_take_any_event_or_refuse_it(source):
+    ending = FORMAT.ending()
+    for _, payload in damage(source.draw, sse(encoded(unfold(ANSWER)))):
+        event = json.loads(payload)
+        try:
+            pieces = FORMAT.delta(event).pieces
+        except DecodeError:
+            continue
+        FORMAT.usage(event)
+        FORMAT.echoes(event, {piece.path for piece in pieces})
+        for piece in pieces:
+            hash(piece.track)
+            ending.more(piece.track, piece.text)
+        ending.see(event)
+    out = ending.end("stopped")
+    assert not out or sse(out)[-1][0] == "response.incomplete"
+    for body in (mutate(source.draw, ANSWERED), mutate(source.draw, {"input": ANSWERED["output"], "tools": []})):
+        for span in FORMAT.response_spans(body):
+            FORMAT.cut(body, span.path, "x")
+        if isinstance(body, dict):
+            FORMAT.request_spans(body)
+            FORMAT.unscanned(body)
+            FORMAT.model(body)

@@ -3,6 +3,8 @@
 import json
 from dataclasses import replace
 
+import httpx
+import openai
 import pytest
 
 from extproc.chat.answer import Answer, Choice, Failure, FailureKind, Finish, Finished, Start, Usage, Used
@@ -249,3 +251,32 @@ def test_a_server_that_only_says_the_essential_is_understood():
     body = CODEC.encode_answer(Answer("resp_2", "m", 1, [Choice(0, [Text("all")], Finish.STOP)]), CONTEXT, Losses())
     answer = fold(decoded([("", dump({"type": "response.completed", "response": body}))]))
     assert answer.choices == [Choice(0, [Text("all")], Finish.STOP)]
+
+
+# the SDK itself, over a transport that answers with what we wrote
+
+
+def asked(raw):
+    """An SDK whose provider answers with these bytes."""
+    answer = httpx.Response(200, headers={"content-type": "text/event-stream"}, content=raw)
+    transport = httpx.MockTransport(lambda _: answer)
+    return openai.OpenAI(
+        api_key="k", base_url="http://h/v1", http_client=httpx.Client(transport=transport), max_retries=0
+    )
+
+
+def test_the_sdk_puts_a_stream_together():
+    parts = [Reasoning("why", summary=True, maker="openai"), Text("hello you"), ToolCall("c", "f", '{"a":1}')]
+    raw = encoded(unfold(Answer("resp_1", "m", 1, [Choice(0, parts, Finish.TOOLS)], Usage(3, 4, 1, 2))))
+    with asked(raw).responses.stream(model="m", input="a") as stream:
+        final = stream.get_final_response()
+    assert [item.type for item in final.output] == ["reasoning", "message", "function_call"]
+    assert (final.output_text, final.output[2].arguments, final.usage.total_tokens) == ("hello you", '{"a":1}', 7)
+
+
+def test_the_sdk_raises_on_an_error_in_a_stream():
+    encoder = CODEC.encoder(CONTEXT, Losses())
+    raw = encoder.encode(Start()) + encoder.encode(Failure(FailureKind.OVERLOADED, "busy", "busy_code", 503))
+    with pytest.raises(openai.APIError, match="busy") as caught:
+        list(asked(raw).responses.create(model="m", input="a", stream=True))
+    assert caught.value.code == "busy_code"
