@@ -16,6 +16,7 @@ from extproc.formats.walk import structural
 
 _MAX_KEPT: Final = 1 << 20
 _MAX_ITEMS: Final = 1024
+_MAX_PARTS: Final = 1024
 _KINDS: Final = {
     events.TEXT: "output_text",
     events.REFUSAL: "refusal",
@@ -80,6 +81,9 @@ class _Item:
         if not same:
             others = [part for part in self.parts if (part.kind == "summary_text") is (kind == "summary_text")]
             same = [_Part(kind, len(others) if number is None else number)]
+            if len(self.parts) >= _MAX_PARTS:
+                self.kind = _WHOLE
+                self.parts.clear()
             self.parts += same
         return same[-1]
 

@@ -29,6 +29,7 @@ from extproc.formats.openai_responses.shapes import listed, string
 from extproc.framing.jsontext import parse
 
 _MAX_ITEMS: Final = 4096
+_MAX_PARTS: Final = 20_000
 _ENDS: Final = frozenset({"response.completed", "response.incomplete"})
 _FAILED: Final = frozenset({"error", "response.failed", "response.cancelled"})
 _TEXTS: Final = {"output_text": "text", "refusal": "refusal", "reasoning_text": "text", "summary_text": "text"}
@@ -144,6 +145,8 @@ class Decoder:
         """A part of an item, which begins now if it has not yet."""
         found = item.parts.get(key)
         if found is None:
+            if self._number >= _MAX_PARTS:
+                raise DecodeError("a stream has too many parts")
             found = item.parts[key] = _Open(self._number)
             part = make()
             self._kinds.add(type(part))

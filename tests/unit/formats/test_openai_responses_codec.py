@@ -7,13 +7,25 @@ import httpx
 import openai
 import pytest
 
-from extproc.chat.answer import Answer, Choice, Failure, FailureKind, Finish, Finished, Start, Usage, Used
+from extproc.chat.answer import (
+    Answer,
+    Choice,
+    Failure,
+    FailureKind,
+    Finish,
+    Finished,
+    PartDelta,
+    PartStart,
+    Start,
+    Usage,
+    Used,
+)
 from extproc.chat.fold import fold, unfold
 from extproc.chat.losses import Losses
 from extproc.chat.parts import Cache, Media, Message, Native, Reasoning, Refusal, Text, ToolCall, ToolResult
 from extproc.chat.request import Request, Settings, Thinking, Tool
-from extproc.errors import Unrepresentable
-from extproc.formats.openai_responses import seals
+from extproc.errors import DecodeError, Unrepresentable
+from extproc.formats.openai_responses import OpenAIResponses, seals
 from extproc.framing.jsontext import dump
 from tests.golden import canonical
 from tests.golden.responses import CODEC, CONTEXT, decoded, encoded, last, sse
@@ -280,3 +292,29 @@ def test_the_sdk_raises_on_an_error_in_a_stream():
     with pytest.raises(openai.APIError, match="busy") as caught:
         list(asked(raw).responses.create(model="m", input="a", stream=True))
     assert caught.value.code == "busy_code"
+
+
+# bounds
+
+
+def test_an_answer_that_is_too_long_to_be_repeated_fails():
+    encoder = CODEC.encoder(CONTEXT, Losses())
+    encoder.encode(PartStart(0, 0, Text("")))
+    out = [encoder.encode(PartDelta(0, 0, "a" * (1 << 22))) for _ in range(9)]
+    assert json.loads(sse(out[8])[0][1])["code"] == "upstream_too_large"
+    assert encoder.close() == b""
+
+
+def test_a_stream_has_so_many_items_and_parts_and_no_more():
+    for name in ("output_index", "content_index"):
+        said = {"type": "response.output_text.delta", "output_index": 0, "delta": "a"}
+        endless = [("", dump({**said, name: at})) for at in range(30_000)]
+        with pytest.raises(DecodeError, match="too many"):
+            decoded(endless)
+
+
+def test_an_item_of_endless_parts_is_not_said_again():
+    ending = OpenAIResponses().ending()
+    for at in range(2000):
+        ending.more(("response.reasoning_text", 0, at, None, None), "a")
+    assert json.loads(sse(ending.end(""))[-1][1])["response"]["output"] == []
