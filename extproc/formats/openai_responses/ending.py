@@ -142,16 +142,16 @@ class Ending:
         """See ``Ending``."""
         if not isinstance(event, dict):
             return
-        number, kind = event.get("sequence_number"), event.get("type")
+        number, kind = event.get("sequence_number"), string(event, "type")
         if isinstance(number, int) and 0 <= number < 1 << 53:
             self._numbers.next = number + 1
         if self._head is None and isinstance(response := event.get("response"), dict):
             self._head = _head(response)
         self._ended = self._ended or kind in events.FINAL
         index = event.get("output_index")
-        item = self._item(index) if isinstance(index, int) and isinstance(kind, str) else None
+        item = self._item(index) if isinstance(index, int) else None
         if item is not None:
-            _note(item, event, str(kind))
+            _note(item, event, kind)
 
     def _item(self, index: int) -> _Item | None:
         if index not in self._items and len(self._items) >= _MAX_ITEMS:

@@ -148,6 +148,7 @@ class Decoder:
             if self._number >= _MAX_PARTS:
                 raise DecodeError("a stream has too many parts")
             found = item.parts[key] = _Open(self._number)
+            item.done = False
             part = make()
             self._kinds.add(type(part))
             self._out.append(PartStart(0, self._number, part))
@@ -178,7 +179,9 @@ class Decoder:
         self._more(open_, place, text, told=len(text))
 
     def _more(self, open_: _Open, place: int, text: str, told: int) -> None:
-        if text and not open_.ended:
+        if text and open_.ended:
+            raise DecodeError("a part goes on after its end")
+        if text:
             open_.said[place] = open_.said.get(place, 0) + told
             self._out.append(PartDelta(0, open_.number, text))
 
@@ -255,6 +258,7 @@ class Decoder:
                 self._out.append(PartEnd(0, part.number))
 
     def _finish(self, response: Any) -> None:
+        self._start({})
         if not self._items:  # some servers say everything at the end
             for index, value in enumerate(listed(response, "output")):
                 self._item({"item": value, "output_index": index}, done=True)

@@ -318,3 +318,19 @@ def test_an_item_of_endless_parts_is_not_said_again():
     for at in range(2000):
         ending.more(("response.reasoning_text", 0, at, None, None), "a")
     assert json.loads(sse(ending.end(""))[-1][1])["response"]["output"] == []
+
+
+def test_a_stream_that_says_nothing_in_its_end_is_an_empty_answer():
+    assert fold(decoded([("response.completed", b"{}")])).choices == [Choice(0, [], Finish.STOP)]
+
+
+def test_a_part_begins_anew_in_an_item_that_was_done_but_does_not_go_on():
+    item = {"type": "message", "content": [{"type": "output_text", "text": "a"}]}
+    done = dump({"type": "response.output_item.done", "output_index": 0, "item": item})
+    more = {"type": "response.output_text.delta", "output_index": 0, "delta": "b"}
+    ended = dump({"type": "response.completed", "response": {}})
+    found = decoded([("", done), ("", dump({**more, "content_index": 1})), ("", ended)])
+    assert fold(found).choices == [Choice(0, [Text("a"), Text("b")], Finish.STOP)]
+    canonical.lawful(found)
+    with pytest.raises(DecodeError, match="after its end"):
+        decoded([("", done), ("", dump({**more, "content_index": 0})), ("", ended)])
