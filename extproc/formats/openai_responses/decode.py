@@ -138,7 +138,7 @@ class _Reader:
         output, at = item.get("output"), (*where, "output")
         id_ = string(item, "call_id")
         if isinstance(output, str):
-            return ToolResult(id_, [Text(output, where=at)], self.names.get(id_, ""), where=where)
+            return ToolResult(id_, [Text(output, where=at)] if output else [], self.names.get(id_, ""), where=where)
         parts: list[Text | Media] = []
         for index, each in enumerate(output if isinstance(output, list) else ()):
             part = _part(each, (*at, index), self.losses)

@@ -89,17 +89,13 @@ class _Writer:
         return [{"type": MESSAGE, "role": message.role, "content": content}] if content else []
 
     def _content(self, part: Part, role: str) -> list[dict[str, Any]]:
-        """A part of a message; none for what is empty, which is refused."""
+        """A part of a message."""
         if isinstance(part, Refusal):
             kind = "refusal" if role == "assistant" else "text"
             return [{"type": kind, kind: part.text} if kind == "refusal" else {"type": "input_text", "text": part.text}]
         if isinstance(part, Text):
             self._cached(part)
-            return (
-                [{"type": "output_text" if role == "assistant" else "input_text", "text": part.text}]
-                if part.text
-                else []
-            )
+            return [{"type": "output_text" if role == "assistant" else "input_text", "text": part.text}]
         if role == "assistant":
             raise Unrepresentable(part.where, "pictures, sound or files in the model's own words")
         return [self._media(part)] if isinstance(part, Media) else []

@@ -16,6 +16,7 @@ from extproc.formats.walk import structural
 
 _MAX_KEPT: Final = 1 << 20
 _MAX_ITEMS: Final = 1024
+_MAX_PARTS: Final = 1024
 _KINDS: Final = {
     events.TEXT: "output_text",
     events.REFUSAL: "refusal",
@@ -80,6 +81,9 @@ class _Item:
         if not same:
             others = [part for part in self.parts if (part.kind == "summary_text") is (kind == "summary_text")]
             same = [_Part(kind, len(others) if number is None else number)]
+            if len(self.parts) >= _MAX_PARTS:
+                self.kind = _WHOLE
+                self.parts.clear()
             self.parts += same
         return same[-1]
 
@@ -140,16 +144,16 @@ class Ending:
         """See ``Ending``."""
         if not isinstance(event, dict):
             return
-        number, kind = event.get("sequence_number"), event.get("type")
+        number, kind = event.get("sequence_number"), string(event, "type")
         if isinstance(number, int) and 0 <= number < 1 << 53:
             self._numbers.next = number + 1
         if self._head is None and isinstance(response := event.get("response"), dict):
             self._head = _head(response)
         self._ended = self._ended or kind in events.FINAL
         index = event.get("output_index")
-        item = self._item(index) if isinstance(index, int) and isinstance(kind, str) else None
+        item = self._item(index) if isinstance(index, int) else None
         if item is not None:
-            _note(item, event, str(kind))
+            _note(item, event, kind)
 
     def _item(self, index: int) -> _Item | None:
         if index not in self._items and len(self._items) >= _MAX_ITEMS:

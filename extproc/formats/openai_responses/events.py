@@ -122,7 +122,7 @@ def _again(event: dict[str, Any], kind: str, stem: str) -> list[Piece]:
     """Pieces of an event that says a whole text once more."""
     scope = _SCOPES.get(stem, Scope.ASSISTANT)
     pieces: list[Piece] = []
-    _others(event, kind, scope, "", pieces)
+    _others(event, kind, scope, None, pieces)
     for piece in pieces:
         if piece.path[0] == "logprobs" or piece.fixed:
             continue
@@ -135,11 +135,11 @@ def _again(event: dict[str, Any], kind: str, stem: str) -> list[Piece]:
 
 def _other(event: dict[str, Any], kind: str) -> list[Piece]:
     pieces: list[Piece] = []
-    _others(event, kind, Scope.ASSISTANT, "", pieces)
+    _others(event, kind, Scope.ASSISTANT, None, pieces)
     return pieces
 
 
-def _others(event: dict[str, Any], kind: str, scope: Scope, but: str, pieces: list[Piece]) -> None:
+def _others(event: dict[str, Any], kind: str, scope: Scope, but: str | None, pieces: list[Piece]) -> None:
     """Pieces of all members of an event, except one and the tokens of the text."""
     found: list[Span] = []
     if not are_known(event):

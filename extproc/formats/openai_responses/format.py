@@ -115,7 +115,9 @@ class OpenAIResponses(OpenAI):
 
     def cut(self, body: Any, path: Path, text: str) -> Mapping[Path, bytes]:
         """The item ends in this text, and the answer with it; whatever comes after goes."""
-        return says.cut(body, path, text) if path[:1] == ("output",) and len(path) > 2 else {path: dump(text)}
+        if path[:1] != ("output",) or len(path) < 3 or not isinstance(body["output"], list):
+            return {path: dump(text)}
+        return says.cut(body, path, text)
 
 
 def _emptied(found: re.Match[bytes]) -> bytes:

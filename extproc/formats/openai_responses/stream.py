@@ -29,6 +29,7 @@ from extproc.formats.openai_responses.shapes import listed, string
 from extproc.framing.jsontext import parse
 
 _MAX_ITEMS: Final = 4096
+_MAX_PARTS: Final = 20_000
 _ENDS: Final = frozenset({"response.completed", "response.incomplete"})
 _FAILED: Final = frozenset({"error", "response.failed", "response.cancelled"})
 _TEXTS: Final = {"output_text": "text", "refusal": "refusal", "reasoning_text": "text", "summary_text": "text"}
@@ -56,6 +57,7 @@ class _Item:
     """An item under way, by the parts it has come to: (type, index of the content part)."""
 
     id: str = ""
+    maker: str = seals.MAKER
     parts: dict[tuple[str, int], _Open] = field(default_factory=dict)
     done: bool = False
 
@@ -143,7 +145,10 @@ class Decoder:
         """A part of an item, which begins now if it has not yet."""
         found = item.parts.get(key)
         if found is None:
+            if self._number >= _MAX_PARTS:
+                raise DecodeError("a stream has too many parts")
             found = item.parts[key] = _Open(self._number)
+            item.done = False
             part = make()
             self._kinds.add(type(part))
             self._out.append(PartStart(0, self._number, part))
@@ -163,7 +168,7 @@ class Decoder:
             if not text:
                 return
             summary = kind == "summary_text"
-            open_ = self._begun(item, (kind, 0), lambda: Reasoning("", maker=seals.MAKER, summary=summary, id=item.id))
+            open_ = self._begun(item, (kind, 0), lambda: Reasoning("", maker=item.maker, summary=summary, id=item.id))
             if summary and place not in open_.said and open_.said:
                 self._more(open_, place, "\n\n", told=0)
         else:
@@ -174,7 +179,9 @@ class Decoder:
         self._more(open_, place, text, told=len(text))
 
     def _more(self, open_: _Open, place: int, text: str, told: int) -> None:
-        if text and not open_.ended:
+        if text and open_.ended:
+            raise DecodeError("a part goes on after its end")
+        if text:
             open_.said[place] = open_.said.get(place, 0) + told
             self._out.append(PartDelta(0, open_.number, text))
 
@@ -203,7 +210,9 @@ class Decoder:
         elif kind == shapes.MESSAGE:
             for place, part in enumerate(listed(value, "content")):
                 self._whole_part(item, part, place)
-        elif done and kind == shapes.REASONING:
+        elif kind == shapes.REASONING and not done:
+            item.maker = seals.opened(Reasoning(""), string(value, "encrypted_content")).maker
+        elif kind == shapes.REASONING:
             self._whole_reasoning(item, value)
         elif done:
             for made in answers.read_item(value):
@@ -236,7 +245,7 @@ class Decoder:
         if sealed:
             made = seals.opened(Reasoning("", id=item.id), sealed)
             open_ = [each for (kind, _), each in item.parts.items() if kind in ("summary_text", "reasoning_text")]
-            if not open_ or made.maker != seals.MAKER:
+            if not open_ or made.maker != item.maker:
                 shell = Reasoning("", maker=made.maker, id=item.id)
                 open_ = [self._begun(item, ("sealed", 0), lambda: shell)]
             self._out.append(PartDelta(0, open_[-1].number, signature=made.signature, sealed=made.sealed))
@@ -249,6 +258,7 @@ class Decoder:
                 self._out.append(PartEnd(0, part.number))
 
     def _finish(self, response: Any) -> None:
+        self._start({})
         if not self._items:  # some servers say everything at the end
             for index, value in enumerate(listed(response, "output")):
                 self._item({"item": value, "output_index": index}, done=True)

@@ -7,7 +7,7 @@ part's, by its item's and by the response's, so all of an answer is kept until i
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Final
 
 from extproc.chat.answer import (
     Failure,
@@ -26,6 +26,9 @@ from extproc.chat.losses import Losses
 from extproc.chat.parts import Part, Reasoning, Refusal, Text, ToolCall
 from extproc.formats.openai_responses import answers, events, failures, seals, shapes
 from extproc.formats.openai_responses.shapes import Numbers
+
+_MAX_KEPT: Final = 32 << 20
+"""Characters of one answer."""
 
 
 @dataclass(slots=True)
@@ -79,6 +82,7 @@ class Encoder:
         self._finished: Finish | None = None
         self._used: dict[str, Any] | None = None
         self._over = False
+        self._kept = 0
 
     def encode(self, event: StreamEvent) -> bytes:
         """See ``StreamEncoder``."""
@@ -98,6 +102,11 @@ class Encoder:
         if isinstance(event, PartStart):
             return begun + self._begin(event)
         if isinstance(event, PartDelta):
+            self._kept += len(event.text) + len(event.signature) + len(event.sealed)
+            if self._kept > _MAX_KEPT:
+                return self._fail(
+                    Failure(FailureKind.INTERNAL, "The provider's answer is too long.", "upstream_too_large")
+                )
             open_ = self._open.get(event.number)
             return begun + (self._more(open_, event) if open_ else b"")
         if isinstance(event, PartEnd):
@@ -185,7 +194,7 @@ class Encoder:
         """An item of its own, with what has been said of it."""
         part = open_.whole()
         if isinstance(part, Reasoning):
-            sealed = seals.seal(part) if status == "completed" else ""
+            sealed = seals.seal(part)
             return shapes.reasoning(open_.item.id, status, part.text, sealed, summary=part.summary)
         make = shapes.custom_call if part.custom else shapes.call
         return make(open_.item.id, status, part.id, part.name, part.arguments)

@@ -1,11 +1,13 @@
 """Whole bodies: edited in place, or left as the very object they were."""
 
+import dataclasses
 import json
 
 from extproc.exchange.whole import inspect
 from extproc.formats.openai_chat import OpenAIChat
+from extproc.formats.openai_responses import OpenAIResponses
 from extproc.framing.jsontext import parse
-from extproc.policy.api import Action, Outcome, Phase, Tally
+from extproc.policy.api import Action, Outcome, Phase, Style, Tally
 from extproc.policy.chain import Chain
 from tests.property.streams import policy, regex, words
 
@@ -59,3 +61,13 @@ def test_a_blocked_body_is_not_edited():
     decision, out = run(raw, MAIL, policy("stop", words("forbidden"), action=Action.BLOCK))
     assert decision.outcome is Outcome.BLOCK
     assert out is raw
+
+
+def test_what_one_cut_takes_away_another_need_not_cut():
+    stop = dataclasses.replace(policy("p", words("secret"), action=Action.BLOCK), style=Style.TRUNCATE)
+    items = [{"type": "message", "content": [{"type": "output_text", "text": f"{name} secret"}]} for name in "ab"]
+    raw = json.dumps({"status": "completed", "output": items}).encode()
+    decision, out = inspect(OpenAIResponses(), Chain([stop]), Phase.RESPONSE, raw, parse(raw), Tally())
+    first, second = parse(out)["output"]
+    assert decision.outcome is Outcome.BLOCK
+    assert (first["content"][0]["text"], second["content"], parse(out)["status"]) == ("a ", [], "incomplete")
