@@ -225,4 +225,4 @@ models: {gpt-4o: azure, fast: azure/gpt-4o, "*": azure}
     assert runtime.group("gpt-4o").backends[0].upstream_model("gpt-4o") == "main"
     assert runtime.group("fast").backends[0].upstream_model("fast") == "main"
     assert runtime.group("x").backends[0].upstream_model("x") == "x"
-    assert runtime.group("gpt-4o").renames
+    assert runtime.group("gpt-4o").backends[0].renames
