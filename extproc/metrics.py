@@ -29,6 +29,7 @@ LABELS: Final[dict[str, tuple[tuple[str, ...], str]]] = {
     "extproc_overhead_seconds": ((), "time spent in the processor"),
     "extproc_latency_seconds": ((), "time exchanges took"),
     "extproc_faults": (("kind",), "protocol and internal errors that closed an exchange"),
+    "extproc_credentials": (("result",), "attempts to fetch a provider's credential: fetched, failed"),
     "extproc_restarts": (("process",), "processes that ended by themselves and were started again"),
     "extproc_reloads": (("result",), "configurations read again"),
 }

@@ -54,7 +54,8 @@ class Runtime:
     def held(self) -> list[Held]:
         """Of every credential that is fetched: where its tokens go."""
         credentials = [backend.credential for backend in (*self.backends.values(), *self.former.values())]
-        return [each.held for each in credentials if isinstance(each, (Bearer, Signed)) and each.held]
+        found = [each.held for each in credentials if isinstance(each, (Bearer, Signed)) and each.held]
+        return list({id(each): each for each in found}.values())  # a provider's backends share one
 
     def models(self) -> list[str]:
         """Public names that are not globs."""

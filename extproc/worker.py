@@ -25,6 +25,7 @@ from extproc.gateway import transport_for
 from extproc.judges import Judges
 from extproc.loop import run
 from extproc.metrics import Counters
+from extproc.providers.tokens import Tokens
 from extproc.runtime import Runtime, compile_runtime
 from extproc.service import Service
 from extproc.telemetry import Log
@@ -32,6 +33,8 @@ from extproc.transport.base import Transport
 
 BEAT: Final = 0.25
 """Seconds between signs of life."""
+_TOKENS_WITHIN: Final = 3.0
+"""Seconds that a configuration waits for credentials that must be fetched; later ones are used when they come."""
 _LET_GO_WITHIN: Final = 5.0
 """Seconds in which the worker before this one lets go of its address; one that stands still is killed earlier."""
 
@@ -50,6 +53,7 @@ class Worker:
         self._listeners: list[int] = []
         self._stall = 2.0
         self._judges = Judges()
+        self._tokens = Tokens(self._told)
 
     async def main(self) -> int:
         """Serve until told to stop; returns the exit status."""
@@ -62,6 +66,7 @@ class Worker:
             log.quiet = first["quiet"]
             service = self._service = Service(self._current, log, self._counters, self._judges)
             _settle()
+            await self._keep_tokens(runtime)
             self._listeners = first["listeners"]
             if first["number"] is not None:
                 await self._listen(first["number"], first["address"])
@@ -80,6 +85,7 @@ class Worker:
             tick.cancel()
         await service.aclose()
         await self._judges.aclose()
+        await self._tokens.aclose()
         faulthandler.cancel_dump_traceback_later()
         self._report(service)
         self._channel.close()
@@ -92,6 +98,16 @@ class Worker:
         await transport.start()
         self._transport = transport
         self._channel.send(listening=number)
+
+    async def _keep_tokens(self, runtime: Runtime) -> None:
+        """Fetch what credentials of a configuration must be fetched, and keep it fresh."""
+        await self._tokens.keep(runtime.held(), runtime.config.gateway.upstream_ca or "", _TOKENS_WITHIN)
+
+    def _told(self, providers: str, why: str) -> None:
+        """A credential has been fetched, or has not."""
+        self._counters.add("extproc_credentials", "failed" if why else "fetched")
+        if why and self._log:
+            self._log.notice("credential", "a credential cannot be fetched", providers=providers, why=why)
 
     def _serving(self) -> Service:
         if self._service is None:
@@ -133,9 +149,11 @@ class Worker:
             return
         if message["op"] == "prepare":
             self._runtime = replace(before, former={**before.former, **self._next.backends})
+            await self._keep_tokens(self._runtime)  # others may decide by the next one before this worker does
             self._channel.send(prepared=generation)
         else:
             self._runtime, self._next = self._next, None
+            await self._keep_tokens(self._runtime)
             await self._judges.retain([each.moderation for each in self._runtime.attached.policies.values()])
             _settle()
             self._channel.send(reloaded=generation)

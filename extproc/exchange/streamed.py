@@ -364,14 +364,18 @@ class GuardedStream:
 
     def _say(self, frame: Frame) -> None:
         """Tell who listens of an event that leaves, and of its words."""
-        for part in frame.parts:
-            if part.out:
-                piece, text = part.piece, "".join(part.out)
-                self._ending.more(piece.track, text)
-                if self.said is not None:
-                    self.said.append((piece.track, piece.scope, text))
+        if self._ending.retells or self.said is not None:
+            for part in frame.parts:
+                if part.out:
+                    self._tell(part.piece, "".join(part.out))
         if frame.value is not None:
             self._ending.see(frame.value)
+
+    def _tell(self, piece: Piece, text: str) -> None:
+        if self._ending.retells:
+            self._ending.more(piece.track, text)
+        if self.said is not None:
+            self.said.append((piece.track, piece.scope, text))
 
     def _bytes(self, frame: Frame) -> bytes:
         if frame.event.data is None:

@@ -66,7 +66,15 @@ class Delta:
 
 
 class Ending(Protocol):
-    """How one stream can be ended by a filter at any time, in good order; it follows what the client has been told."""
+    """How one stream can be ended by a filter at any time, in good order; it follows what the client has been told.
+
+    ``retells``: the end repeats what was said before it, so ``more`` is to be called.
+    """
+
+    @property
+    def retells(self) -> bool:
+        """See above."""
+        ...
 
     def see(self, event: Any) -> None:
         """An event has left for the client. One that differs from one before it in a text alone may be left out.
@@ -82,6 +90,16 @@ class Ending(Protocol):
     def end(self, text: str) -> bytes:
         """The end, as bytes of the stream: ``text`` where there is one, and whatever is open is closed as filtered."""
         ...
+
+
+class Brief:
+    """The part of an ``Ending`` that repeats nothing."""
+
+    __slots__ = ()
+    retells = False
+
+    def more(self, track: Hashable, text: str) -> None:
+        """See ``Ending``: never called."""
 
 
 class Format(Protocol):

@@ -79,11 +79,12 @@ class Google:
 
     def models(self, names: list[str]) -> bytes:
         """The list of models a caller may use."""
-        return dump(
-            {
-                "models": [
-                    {"name": f"models/{name}", "displayName": name, "supportedGenerationMethods": [*_METHODS]}
-                    for name in names
-                ]
-            }
-        )
+        return dump({"models": [_card(name) for name in names]})
+
+    def model_card(self, name: str) -> bytes:
+        """One of them."""
+        return dump(_card(name))
+
+
+def _card(name: str) -> dict[str, Any]:
+    return {"name": f"models/{name}", "displayName": name, "supportedGenerationMethods": [*_METHODS]}

@@ -14,7 +14,7 @@ from typing import Any, Final
 from extproc.chat.answer import Usage
 from extproc.chat.codec import Codec
 from extproc.formats import counts
-from extproc.formats.base import Delta, Piece, Span
+from extproc.formats.base import Brief, Delta, Piece, Span
 from extproc.formats.openai import OpenAI
 from extproc.formats.walk import Walk
 from extproc.framing.jsontext import Path, dump
@@ -139,7 +139,7 @@ class OpenAIAudio(OpenAI):
         return edits
 
 
-class Ending:
+class Ending(Brief):
     """See ``formats.base.Ending``. What was said before stays out of the last event: nobody knows how it was redacted."""
 
     __slots__ = ("_over", "_speech")

@@ -11,7 +11,7 @@ from typing import Any, Final
 from extproc.chat.answer import Usage
 from extproc.chat.codec import Codec
 from extproc.formats import counts
-from extproc.formats.base import Delta, Piece, Span
+from extproc.formats.base import Brief, Delta, Piece, Span
 from extproc.formats.openai import OpenAI
 from extproc.formats.walk import Walk
 from extproc.framing.jsontext import Path, dump
@@ -100,7 +100,7 @@ class OpenAIImageEdits(OpenAI):
         return {path: dump(text)}
 
 
-class Ending:
+class Ending(Brief):
     """See ``formats.base.Ending``. A picture cannot be ended, so a stream of them is broken off, as the API does it."""
 
     __slots__ = ("_over",)

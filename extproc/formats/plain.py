@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Final
 
 from extproc.chat.answer import Usage
 from extproc.chat.codec import Codec
-from extproc.formats.base import Delta, Ending, Piece, Span
+from extproc.formats.base import Brief, Delta, Ending, Piece, Span
 from extproc.formats.walk import Walk
 from extproc.framing.jsontext import Path, dump
 from extproc.policy.api import Scope
@@ -92,7 +92,7 @@ class Plain(ABC):
         return found
 
 
-class PlainEnding:
+class PlainEnding(Brief):
     """See ``formats.base.Ending``: ends in an error, whatever came before."""
 
     __slots__ = ("_format",)

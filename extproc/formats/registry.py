@@ -6,27 +6,36 @@ from typing import Final
 
 from extproc.formats.anthropic import AnthropicComplete, AnthropicCount, AnthropicMessages
 from extproc.formats.base import Format
+from extproc.formats.bedrock import Converse, CountTokens
+from extproc.formats.gemini import Gemini, GeminiCount, GeminiEmbed
 from extproc.formats.openai_audio import OpenAIAudio
 from extproc.formats.openai_chat import OpenAIChat
 from extproc.formats.openai_completions import OpenAICompletions
 from extproc.formats.openai_files import OpenAIImageEdits
 from extproc.formats.openai_other import OpenAIEmbeddings, OpenAIImages, OpenAIModerations, OpenAIOther
+from extproc.formats.openai_responses import OpenAIResponses
 
 CHAT: Final = "openai-chat"
 """The format in which to speak to those who have not said which they speak."""
 
 _ALL: Final[tuple[Format, ...]] = (
     OpenAIChat(),
+    OpenAIResponses(),
     OpenAICompletions(),
     OpenAIEmbeddings(),
     OpenAIModerations(),
     OpenAIImages(),
-    OpenAIOther(),
-    OpenAIAudio(),
     OpenAIImageEdits(),
+    OpenAIAudio(),
+    OpenAIOther(),
     AnthropicMessages(),
     AnthropicCount(),
     AnthropicComplete(),
+    Gemini(),
+    GeminiCount(),
+    GeminiEmbed(),
+    Converse(),
+    CountTokens(),
 )
 
 FORMATS: Final[dict[str, Format]] = {each.name: each for each in _ALL}

@@ -43,6 +43,11 @@ class Call:
     path: str = ""
     betas: tuple[str, ...] = ()
 
+    @property
+    def placeable(self) -> bool:
+        """Whether the model's name can be a segment of a path; a client may have chosen it."""
+        return self.model not in ("", ".", "..")
+
 
 class Kind(Protocol):
     """One configured provider's API. Immutable."""

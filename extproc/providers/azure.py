@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote
 
-from extproc.chat.losses import Losses
-from extproc.providers.api import Body, Call, Names, Pairs
+from extproc.providers.api import Call, Names
 from extproc.providers.openai import PATHS
+from extproc.providers.plain import Plain
 
 FORMATS: Final = (
     "openai-chat", "openai-responses", "openai-completions", "openai-embeddings", "openai-images", "openai-image-edits",
@@ -23,15 +23,13 @@ _USAGE_SINCE: Final = "2024-09-01"
 
 
 @dataclass(frozen=True, slots=True)
-class Azure:
+class Azure(Plain):
     """A resource. ``names``: models to deployments. ``version``: a date for the classic API, empty or a word for v1."""
 
     names: Names
     version: str = ""
     name: str = "azure"
     formats: tuple[str, ...] = FORMATS
-    passes: frozenset[str] = frozenset()
-    defaults: Pairs = ()
 
     @property
     def stream_usage(self) -> bool:
@@ -39,21 +37,8 @@ class Azure:
         return not self._classic or self.version >= _USAGE_SINCE
 
     @property
-    def renames(self) -> bool:
-        """See ``Kind``."""
-        return bool(self.names.map)
-
-    @property
     def _classic(self) -> bool:
         return self.version[:1].isdigit()
-
-    def speaks(self, model: str) -> tuple[str, ...]:
-        """See ``Kind``."""
-        return self.formats
-
-    def own_name(self, asked: str) -> str:
-        """See ``Kind``."""
-        return self.names.own(asked)
 
     def target(self, base: str, call: Call) -> str | None:
         """See ``Kind``. ``base`` may also be what an OpenAI SDK is given for the v1 API."""
@@ -64,6 +49,8 @@ class Azure:
         if not self._classic:
             return _versioned(f"{base}/openai/v1{path}", self.version)
         of_deployment = not call.path and call.operation != "models" and call.format != "openai-responses"
+        if of_deployment and not call.placeable:
+            return None
         place = f"/deployments/{quote(call.model, safe='')}" if of_deployment else ""
         return _versioned(f"{base}/openai{place}{path}", self.version)
 
@@ -71,14 +58,6 @@ class Azure:
         if call.format not in FORMATS or call.operation == "image-variations":
             return ""
         return PATHS.get((call.format, call.operation), "")
-
-    def adjusts(self, call: Call) -> bool:
-        """See ``Kind``."""
-        return False
-
-    def adjust(self, body: Body, call: Call, losses: Losses) -> Body:
-        """See ``Kind``."""
-        return body
 
 
 def _versioned(path: str, version: str) -> str:

@@ -12,7 +12,8 @@ from typing import Final
 from urllib.parse import quote
 
 from extproc.chat.losses import Losses
-from extproc.providers.api import Body, Call, Names, Pairs
+from extproc.providers.api import Body, Call, Names
+from extproc.providers.plain import Plain
 
 _CLAUDE: Final = "bedrock-invoke-anthropic"
 _PATHS: Final = {
@@ -25,34 +26,22 @@ _VERSION: Final = "bedrock-2023-05-31"
 
 
 @dataclass(frozen=True, slots=True)
-class Bedrock:
+class Bedrock(Plain):
     """The runtime in one region."""
 
     names: Names
     name: str = "bedrock"
     formats: tuple[str, ...] = ("bedrock-converse", "bedrock-count", "bedrock-invoke", _CLAUDE)
-    stream_usage: bool = False
-    passes: frozenset[str] = frozenset()
-    defaults: Pairs = ()
-
-    @property
-    def renames(self) -> bool:
-        """See ``Kind``."""
-        return bool(self.names.map)
 
     def speaks(self, model: str) -> tuple[str, ...]:
         """See ``Kind``. Only a name that says so is Claude's: profiles have ARNs that do not."""
         return self.formats if "anthropic." in model else self.formats[:-1]
 
-    def own_name(self, asked: str) -> str:
-        """See ``Kind``."""
-        return self.names.own(asked)
-
     def target(self, base: str, call: Call) -> str | None:
         """See ``Kind``. Lists of models are at another host."""
         if call.path:
             return base + call.path
-        if call.format not in self.speaks(call.model) or call.operation == "models":
+        if call.format not in self.speaks(call.model) or not call.placeable:
             return None
         return f"{base}/model/{quote(call.model, safe='')}/{_PATHS[call.format][call.stream]}"
 

@@ -49,7 +49,7 @@ class Provided:
 
 def provided(loaded: Loaded, problems: list[Problem]) -> dict[str, Provided]:
     """Every provider of a configuration that can be used, by name; ``problems`` gets what is wrong with the others."""
-    found = {}
+    found: dict[str, Provided] = {}
     for name, provider in loaded.config.providers.items():
         before = len(problems)
         for field, message in _misplaced(name, provider):
@@ -60,6 +60,9 @@ def provided(loaded: Loaded, problems: list[Problem]) -> dict[str, Provided]:
             keys = ("providers", name, wrong.field) if wrong.field else ("providers", name)
             problems.append(loaded.problem(keys, str(wrong)))
             continue
+        if same := next((each for each in found.values() if each.resource == made.resource != ""), None):
+            message = f"the resource '{made.resource}' is already that of provider '{same.name}'"
+            problems.append(loaded.problem(("providers", name, "azure_headers"), message))
         if len(problems) == before:
             found[name] = made
     return found
@@ -80,7 +83,7 @@ def _provided(loaded: Loaded, name: str, provider: Provider) -> Provided:
     values = _values(type_, provider, loaded.environment)
     url, port = _url(provider.base_url or _filled(type_, known.base_url, values))
     kind = _kind(type_, provider, known, values)
-    paid = credential(loaded, type_, provider, known, _region(type_, provider, url, values))
+    paid = credential(loaded, name, provider, known, _region(type_, provider, url, values))
     client_key = provider.keys == ["client"]
     owners: Pairs = ()
     if type_ != "vertex":

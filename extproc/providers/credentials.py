@@ -41,11 +41,12 @@ class Source(Protocol):
 
 
 class Held:
-    """The latest token of a source; a worker's refresher puts new ones in."""
+    """The latest token of a source, for one provider; a worker's refresher puts new ones in."""
 
-    __slots__ = ("_token", "source")
+    __slots__ = ("_token", "provider", "source")
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, provider: str, source: Source) -> None:
+        self.provider = provider
         self.source = source
         self._token: Token | None = None
 

@@ -21,6 +21,7 @@ from extproc.providers.credentials import Token
 
 _WITHIN: Final = 15.0
 _MOST: Final = 1 << 20
+_LONGEST: Final = 10 * 365 * 86400
 _CODE: Final = re.compile(r"[a-z_]{1,40}", re.ASCII)
 
 for _name in ("httpx2", "httpcore2"):  # they write addresses and headers
@@ -101,7 +102,8 @@ def token(found: dict[str, Any]) -> Token:
     if lifetime is None and (until := _number(found.get("expires_on"))):
         lifetime = until - time.time()
     seconds = _number(lifetime)
-    if not isinstance(value, str) or not value or not value.isascii() or not value.isprintable() or seconds <= 0:
+    fits = isinstance(value, str) and value.isascii() and value.isprintable() and 0 < seconds < _LONGEST
+    if not fits or not value:
         raise FetchError("the identity service's answer is not what it should be")
     return Token((value,), time.time() + seconds)
 

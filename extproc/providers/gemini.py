@@ -10,7 +10,8 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from extproc.chat.losses import Losses
-from extproc.providers.api import Body, Call, Names, Pairs
+from extproc.providers.api import Body, Call, Names
+from extproc.providers.plain import Plain
 
 METHODS: Final = {
     ("gemini", "chat"): ("generateContent", "streamGenerateContent?alt=sse"),
@@ -25,20 +26,13 @@ _VERSIONS: Final = ("/v1beta", "/v1alpha", "/v1")
 
 
 @dataclass(frozen=True, slots=True)
-class Gemini:
+class Gemini(Plain):
     """The Gemini API."""
 
     names: Names
     name: str = "gemini"
     formats: tuple[str, ...] = ("gemini", "gemini-count", "gemini-embed", "gemini-batch-embed")
-    stream_usage: bool = False
-    passes: frozenset[str] = frozenset()
-    defaults: Pairs = ()
     renames: bool = True
-
-    def speaks(self, model: str) -> tuple[str, ...]:
-        """See ``Kind``."""
-        return self.formats
 
     def own_name(self, asked: str) -> str:
         """See ``Kind``."""
@@ -51,7 +45,7 @@ class Gemini:
             return base + (call.path or "/models")
         method = METHODS.get((call.format, call.operation))
         collection, _, name = _resource(call.model).partition("/")
-        return f"{base}/{collection}/{quote(name, safe='')}:{method[call.stream]}" if method else None
+        return f"{base}/{collection}/{quote(name, safe='')}:{method[call.stream]}" if method and name else None
 
     def adjusts(self, call: Call) -> bool:
         """See ``Kind``."""

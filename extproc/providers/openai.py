@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from extproc.chat.losses import Losses
-from extproc.providers.api import Body, Call, Names, Pairs
+from extproc.providers.api import Body, Call, Names
+from extproc.providers.plain import Plain
 from extproc.providers.quirks import NONE, Quirks
 
 PATHS: Final = {
@@ -30,9 +31,12 @@ PATHS: Final = {
 }
 """Paths below the base URL that an SDK is given, by format and operation."""
 
+_OPENAI: Final = frozenset({"openai-beta"})
+_ANTHROPIC: Final = _OPENAI | {"anthropic-version", "anthropic-beta"}
+
 
 @dataclass(frozen=True, slots=True)
-class OpenAI:
+class OpenAI(Plain):
     """OpenAI or a server like it. ``chat_path``: where chat completions are if not at the usual path."""
 
     name: str
@@ -41,21 +45,11 @@ class OpenAI:
     quirks: Quirks = NONE
     chat_path: str = ""
     stream_usage: bool = True
-    passes: frozenset[str] = frozenset({"openai-beta"})
-    defaults: Pairs = ()
 
     @property
-    def renames(self) -> bool:
+    def passes(self) -> frozenset[str]:
         """See ``Kind``."""
-        return bool(self.names.map)
-
-    def speaks(self, model: str) -> tuple[str, ...]:
-        """See ``Kind``."""
-        return self.formats
-
-    def own_name(self, asked: str) -> str:
-        """See ``Kind``."""
-        return self.names.own(asked)
+        return _ANTHROPIC if "anthropic-messages" in self.formats else _OPENAI
 
     def target(self, base: str, call: Call) -> str | None:
         """See ``Kind``."""

@@ -11,19 +11,19 @@ from extproc.config.references import UnresolvedError, is_reference, resolve
 from extproc.providers import aws, entra, google
 from extproc.providers.api import Credential
 from extproc.providers.credentials import Bearer, ClientKey, Held, Keys, Source, static, temporary
-from extproc.providers.known import Known
+from extproc.providers.known import Known, type_of
 from extproc.providers.wrong import Wrong
 
 _GOOGLE_FILE: Final = "GOOGLE_APPLICATION_CREDENTIALS"
 _NO_BOTOCORE: Final = "needs botocore: pip install 'llm-extproc[aws]'"
 
 
-def credential(loaded: Loaded, type_: str, provider: Provider, known: Known, region: str) -> Credential | None:
+def credential(loaded: Loaded, name: str, provider: Provider, known: Known, region: str) -> Credential | None:
     """A provider's credential; None where it needs none.
 
     Args:
         loaded: what references are resolved in.
-        type_: of the provider.
+        name: of the provider.
         provider: as configured.
         known: what its type brings along.
         region: bedrock's; empty if nothing says it.
@@ -38,10 +38,11 @@ def credential(loaded: Loaded, type_: str, provider: Provider, known: Known, reg
         _no_more(provider)
         return ClientKey(known.auth_header, known.auth_prefix)
     special: dict[str, Callable[[], Credential | None]] = {
-        "azure": lambda: _azure(loaded, provider),
-        "bedrock": lambda: _bedrock(loaded, provider, region),
-        "vertex": lambda: _vertex(loaded, provider),
+        "azure": lambda: _azure(loaded, name, provider),
+        "bedrock": lambda: _bedrock(loaded, name, provider, region),
+        "vertex": lambda: _vertex(loaded, name, provider),
     }
+    type_ = type_of(name, provider.type)
     found = special[type_]() if type_ in special else None
     if found:
         return found
@@ -72,21 +73,21 @@ def _secret(loaded: Loaded, reference: str) -> str:
         raise Wrong("keys", str(error)) from None
 
 
-def _azure(loaded: Loaded, provider: Provider) -> Credential | None:
+def _azure(loaded: Loaded, name: str, provider: Provider) -> Credential | None:
     if provider.machine:
         _alone(provider, "machine", ("keys", "entra"))
         client = provider.machine if isinstance(provider.machine, str) else ""
-        return Bearer(Held(entra.machine(client, loaded.environment)))
+        return Bearer(Held(name, entra.machine(client, loaded.environment)))
     if provider.entra is None:
         return None
     if len(provider.keys or ()) != 1:
         raise Wrong("entra", "needs one key: the application's secret (`keys: env:NAME`)")
     asked = provider.entra
     secret = _secret(loaded, (provider.keys or [""])[0])
-    return Bearer(Held(entra.Application(asked.authority, asked.tenant, asked.client, secret)))
+    return Bearer(Held(name, entra.Application(asked.authority, asked.tenant, asked.client, secret)))
 
 
-def _bedrock(loaded: Loaded, provider: Provider, region: str) -> Credential | None:
+def _bedrock(loaded: Loaded, name: str, provider: Provider, region: str) -> Credential | None:
     if provider.machine and not isinstance(provider.machine, bool):
         raise Wrong("machine", "is true or false with type bedrock")
     if provider.profile:
@@ -109,15 +110,15 @@ def _bedrock(loaded: Loaded, provider: Provider, region: str) -> Credential | No
         return static(keys, region)
     if not aws.installed():
         raise Wrong("role" if provider.role else "profile" if provider.profile else "machine", _NO_BOTOCORE)
-    return temporary(Held(aws.Chain(region, provider.profile or "", provider.role or "", keys)), region)
+    return temporary(Held(name, aws.Chain(region, provider.profile or "", provider.role or "", keys)), region)
 
 
-def _vertex(loaded: Loaded, provider: Provider) -> Credential:
+def _vertex(loaded: Loaded, name: str, provider: Provider) -> Credential:
     if provider.machine:
         if not isinstance(provider.machine, bool):
             raise Wrong("machine", "is true or false with type vertex")
         _alone(provider, "machine", ("keys",))
-        return Bearer(Held(google.machine(loaded.environment)))
+        return Bearer(Held(name, google.machine(loaded.environment)))
     file = loaded.environment.get(_GOOGLE_FILE)
     named = provider.keys or ([f"file:{file}"] if file else [])
     if len(named) != 1:
@@ -126,7 +127,7 @@ def _vertex(loaded: Loaded, provider: Provider) -> Credential:
         source: Source = google.from_file(_secret(loaded, named[0]))
     except ValueError as error:
         raise Wrong("keys", f"what {named[0]} holds {error}") from None
-    return Bearer(Held(source))
+    return Bearer(Held(name, source))
 
 
 def _alone(provider: Provider, field: str, others: tuple[str, ...]) -> None:

@@ -19,8 +19,8 @@ _MARGIN: Final = 300.0
 """Seconds before its end at which a token is replaced; half of what is left of a short one."""
 _BACK_OFF: Final = (1.0, 60.0)
 
-Told = Callable[[Source, str], None]
-"""Called after each attempt: the source, and why there is no token; empty where there is one."""
+Told = Callable[[str, str], None]
+"""Called after each attempt: names of the providers, and why there is no token; empty where there is one."""
 
 
 @dataclass(slots=True)
@@ -42,7 +42,7 @@ class Tokens:
 
     def __init__(
         self,
-        told: Told = lambda source, why: None,
+        told: Told = lambda providers, why: None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -85,7 +85,7 @@ class Tokens:
         wait = _BACK_OFF[0]
         while True:
             why = await self._fetched(source, kept, ca)
-            self._told(source, why)
+            self._told(", ".join(sorted({each.provider for each in kept.holders})), why)
             kept.tried.set()
             if why:
                 await self._sleep(wait)

@@ -14,8 +14,9 @@ from typing import Final
 from urllib.parse import quote
 
 from extproc.chat.losses import Losses
-from extproc.providers.api import Body, Call, Names, Pairs
+from extproc.providers.api import Body, Call, Names
 from extproc.providers.gemini import METHODS, gemini_for
+from extproc.providers.plain import Plain
 
 _DATED: Final = re.compile(r"(claude-.+)-(20\d{6})", re.ASCII)
 _GEMINI: Final = ("gemini", "gemini-count", "gemini-embed")
@@ -23,7 +24,7 @@ _CLAUDE: Final = ("anthropic-messages", "anthropic-count")
 
 
 @dataclass(frozen=True, slots=True)
-class Vertex:
+class Vertex(Plain):
     """A project in one location."""
 
     names: Names
@@ -33,7 +34,6 @@ class Vertex:
     formats: tuple[str, ...] = (*_GEMINI, *_CLAUDE, "openai-chat")
     stream_usage: bool = True
     passes: frozenset[str] = frozenset({"anthropic-beta"})
-    defaults: Pairs = ()
     renames: bool = True
 
     def speaks(self, model: str) -> tuple[str, ...]:
@@ -52,7 +52,7 @@ class Vertex:
         place = f"{base}/projects/{self.project}/locations/{self.location}"
         if call.path:
             return base + call.path
-        path = self._path(call) if call.format in self.speaks(call.model) else None
+        path = self._path(call) if call.format in self.speaks(call.model) and call.model else None
         return place + path if path else None
 
     def _path(self, call: Call) -> str | None:

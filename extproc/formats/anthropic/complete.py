@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Final
 
 from extproc.formats.anthropic.family import Anthropic
-from extproc.formats.base import Delta, Ending, Piece
+from extproc.formats.base import Brief, Delta, Ending, Piece
 from extproc.formats.plain import STRUCTURE, Plain, alone
 from extproc.formats.walk import Walk
 from extproc.framing.jsontext import Path, dump
@@ -63,7 +63,7 @@ def _stream(text: str, head: dict[str, Any]) -> bytes:
     return said + framed(dump(_said("", head, _FILTERED)), "completion")
 
 
-class _Ending:
+class _Ending(Brief):
     """See ``formats.base.Ending``: remembers how the stream names itself, and whether it has ended."""
 
     __slots__ = ("_ended", "_head")

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from extproc.formats.anthropic.words import REFUSED, count, write_usage
+from extproc.formats.base import Brief
 from extproc.framing.jsontext import Path, dump
 from extproc.framing.sse import framed
 
@@ -66,7 +67,7 @@ def _stop(refuses: bool) -> str:
     return REFUSED if refuses else "end_turn"
 
 
-class Ending:
+class Ending(Brief):
     """See ``formats.base.Ending``: remembers which blocks are open and how far the message is."""
 
     __slots__ = ("_done", "_next", "_open", "_output", "_started", "_stopped")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 from typing import Any, Final
 
+from extproc.formats.base import Brief
 from extproc.framing.aws import framed
 from extproc.framing.jsontext import Path, dump
 
@@ -45,7 +46,7 @@ def _block(number: int, text: str) -> bytes:
     return said and said + event("contentBlockStop", {"contentBlockIndex": number})
 
 
-class Ending:
+class Ending(Brief):
     """See ``formats.base.Ending``: remembers which blocks are open, and whether the message is."""
 
     __slots__ = ("_last", "_open", "_started", "_stopped")

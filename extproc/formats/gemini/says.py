@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from extproc.chat.answer import Usage
+from extproc.formats.base import Brief
 from extproc.formats.gemini.names import camel, either
 from extproc.formats.gemini.tokens import ended, metadata
 from extproc.framing.jsontext import Path, dump
@@ -45,7 +46,7 @@ def stream(event: dict[str, Any]) -> bytes:
     return framed(dump(event))
 
 
-class Ending:
+class Ending(Brief):
     """See ``formats.base.Ending``: remembers how the stream names itself, and which candidates are open."""
 
     __slots__ = ("_candidates", "_head")

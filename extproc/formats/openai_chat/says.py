@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from typing import Any, Final
 
+from extproc.formats.base import Brief
 from extproc.framing.jsontext import dump
 
 FILTERED: Final = "content_filter"
@@ -34,7 +35,7 @@ def reply_stream(text: str, model: str, request_id: str, created: int, *, refuse
     return _stream(head, [(0, {"role": "assistant", "content": text}, None), (0, {}, finish)])
 
 
-class Ending:
+class Ending(Brief):
     """See ``formats.base.Ending``: remembers how the stream names itself, and which choices are open.
 
     ``stream`` writes events of (choice, delta, finish reason) under a head, and the stream's end.
@@ -60,9 +61,6 @@ class Ending:
                     self._choices[number] = True
                 elif len(self._choices) < _MAX_CHOICES:
                     self._choices.setdefault(number, False)
-
-    def more(self, track: Hashable, text: str) -> None:
-        """See ``Ending``: nothing said is said again."""
 
     def end(self, text: str) -> bytes:
         """See ``Ending``."""

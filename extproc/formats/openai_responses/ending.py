@@ -104,6 +104,8 @@ class _Item:
 class Ending:
     """See ``formats.base.Ending``."""
 
+    retells = True
+
     __slots__ = ("_ended", "_head", "_items", "_kept", "_last", "_numbers")
 
     def __init__(self) -> None:

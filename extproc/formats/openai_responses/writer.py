@@ -201,7 +201,7 @@ class Encoder:
             kind = "response.reasoning_summary_part.added" if summary else "response.content_part.added"
             out = self._event(open_, kind, part=_thought(open_.part, ""))
         open_.said.append(event.text)
-        more = {"logprobs": []} if isinstance(open_.part, Text) else {}
+        more: dict[str, Any] = {"logprobs": []} if isinstance(open_.part, Text) else {}
         return out + self._event(open_, f"{_stem(open_.part)}.delta", delta=event.text, **more)
 
     def _event(self, open_: _Open, kind: str, **members: Any) -> bytes:
