@@ -6,7 +6,6 @@ Source: Amazon Bedrock user guide, "Anthropic Claude Messages API". Model and st
 
 from __future__ import annotations
 
-from collections.abc import Hashable
 from typing import Any, Final
 
 from extproc.chat.answer import Failure, StreamEvent
@@ -16,6 +15,7 @@ from extproc.chat.request import Request
 from extproc.errors import DecodeError
 from extproc.formats.anthropic import AnthropicMessages
 from extproc.formats.anthropic.codec import AnthropicCodec
+from extproc.formats.base import Brief
 from extproc.formats.base import Ending as Ends
 from extproc.formats.bedrock.answer import decode_error, encode_error
 from extproc.formats.bedrock.family import AWS
@@ -123,7 +123,7 @@ class _Encoder:
         return carried(self._inner.close())
 
 
-class Ending:
+class Ending(Brief):
     """See ``formats.base.Ending``."""
 
     __slots__ = ("_inner",)
@@ -134,10 +134,6 @@ class Ending:
     def see(self, event: Any) -> None:
         """See ``Ending``."""
         self._inner.see(event)
-
-    def more(self, track: Hashable, text: str) -> None:
-        """See ``Ending``."""
-        self._inner.more(track, text)
 
     def end(self, text: str) -> bytes:
         """See ``Ending``."""

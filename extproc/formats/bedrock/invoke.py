@@ -7,11 +7,11 @@ known; whatever else is in a chunk stands for itself.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 from extproc.chat.answer import Usage
-from extproc.formats.base import Delta, Piece, Span
+from extproc.formats.base import Brief, Delta, Piece, Span
 from extproc.formats.bedrock import families, texts
 from extproc.formats.bedrock.family import AWS
 from extproc.formats.bedrock.words import read_usage
@@ -133,7 +133,7 @@ class Invoke(AWS, Plain):
         return edits
 
 
-class Ending:
+class Ending(Brief):
     """See ``formats.base.Ending``: remembers whose chunks these are."""
 
     __slots__ = ("_ended", "_family")
@@ -146,9 +146,6 @@ class Ending:
         """See ``Ending``."""
         self._family = self._family or families.of_chunk(event)
         self._ended = self._ended or _ends(event)
-
-    def more(self, track: Hashable, text: str) -> None:
-        """See ``Ending``; what was said is not said again."""
 
     def end(self, text: str) -> bytes:
         """See ``Ending``. An answer whose reason to end has been told says nothing more."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 from extproc.formats.base import Brief
@@ -72,9 +72,6 @@ class Ending(Brief):
             self._open.discard(number)
         elif len(self._open) < _MAX_BLOCKS:
             self._open.add(number)
-
-    def more(self, track: Hashable, text: str) -> None:
-        """See ``Ending``; what was said is not said again."""
 
     def end(self, text: str) -> bytes:
         """See ``Ending``. A message that has ended can say nothing more."""
