@@ -36,7 +36,6 @@ _SAID: Final = frozenset({"text", "delta", *_REPEATS})
 _TEXTS: Final = Walk(_SKIP, _BLOBS)
 
 _TRACK: Final = ("transcript",)
-_SEGMENTS: Final = ("segments",)
 _LANE: Final = "events"
 _DONE: Final = ".done"
 _NOTHING: Final = {"input_tokens": 0, "output_tokens": 0, "total_tokens": 0}
@@ -169,12 +168,11 @@ def _said(event: dict[str, Any]) -> bytes:
 
 
 def _piece(number: int, span: Span, kind: Any) -> Piece:
+    """A text of an event. Those of segments stand alone, and must be harmless together: clients show them in both ways."""
     piece = Piece(span.path, span.scope, span.text, ("alone", span.path, span.fixed), True, span.json, span.fixed)
     if span.path == ("delta",) and not span.fixed:
         piece.track, piece.joined = _TRACK, False
-    elif span.path == ("text",) and not span.fixed and kind == "transcript.text.segment":
-        piece.track = _SEGMENTS  # clients show them one by one, or put them together
-    elif span.path == ("text",) and not span.fixed:
+    elif span.path == ("text",) and not span.fixed and kind != "transcript.text.segment":
         piece.track, piece.joined = None, False  # all of what the deltas said
     elif span.path[:1] in _LISTS:
         piece.track = ("alone", span.path, number)  # the same said twice: each by itself

@@ -169,7 +169,7 @@ def _cuts(body: bytes, delimiter: bytes) -> Iterator[tuple[int, int]]:
         at = body.find(delimiter, start)
         if at < 0:
             raise DecodeError("the form has no end")
-        if body[start - 2 : start] != _CRLF or body[at - 2 : at] != _CRLF or at - 2 < start:
+        if body[start - 2 : start] != _CRLF or body[at - 2 : at] != _CRLF:
             raise DecodeError("the boundary stands in the middle of something")
         count += 1
         if count > MAX_PARTS:

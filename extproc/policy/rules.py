@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final, Protocol
 
 import re2
@@ -217,6 +217,20 @@ class RegexRule:
                 return first, first + taken
             start = first + max(1, -taken)
         return start, start
+
+    def spans(self, sample: Sample, start: int, limit: int) -> Iterator[tuple[int, int]]:
+        """What ``find`` says when it is asked again and again from where the last match ends.
+
+        The last span is empty: no other candidate begins before it, or before ``limit``.
+        """
+        while start < limit:
+            span = self.find(sample, start, limit)
+            if span is None:
+                break
+            start = span[1]
+            if span[0] < start:
+                yield span
+        yield max(start, limit), max(start, limit)
 
     def pending(self, sample: Sample, start: int) -> int:
         """See ``Rule.pending``."""

@@ -1,5 +1,6 @@
 """The streaming law for personal data: whatever stands before a value, and however the text is cut, the result is the same."""
 
+import os
 import random
 
 import pytest
@@ -14,6 +15,8 @@ from tests.personal import planted
 from tests.property import oracle
 from tests.support import edits
 
+CASES = int(os.environ.get("EXTPROC_TEST_CASES", "7200"))
+"""Cuts that are tried, of all selections together; 20,000 for the whole proof."""
 PLANTED = planted()
 _FILLERS = (
     " ", ", ", "\n", " and ", "-", ".", " my passport number is ", " SSN ", " phone: ", " xpassport ", " 12 345 67 89 ",
@@ -66,7 +69,7 @@ def check(name, text, pieces):
 def test_texts_with_planted_values_give_the_same_for_every_cut(name):
     dice = random.Random(name)
     cases = found = 0
-    while cases < 1200:
+    while cases < CASES / len(SCANNERS):
         text = text_of(dice, [each for each in PLANTED if each[0] in expand([name])])
         for pieces in oracle.cuts(dice, text, 3):
             found += check(name, text, pieces)

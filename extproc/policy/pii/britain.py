@@ -19,7 +19,9 @@ _NINO: Final = (
 
 BRITAIN: Final[dict[str, tuple[Shape, ...]]] = {
     "uk_nhs": (
-        Shape(r"\b\d{3} \d{3} \d{4}\b|\b\d{3}-\d{3}-\d{4}\b", whole(nhs), unless=_PART + r"|\d |\+\d{1,3} "),
+        Shape(
+            r"\b\d{3} \d{3} \d{4}\b|\b\d{3}-\d{3}-\d{4}\b", whole(nhs), unless=_PART + r"|\d |\+\d |\+\d\d |\+\d{3} "
+        ),
         Shape(r"\b\d{3}[ -]?\d{3}[ -]?\d{4}\b", whole(nhs), words=r"nhs(?: ?(?:number|no|num|#))?|patient(?: id)?"),
     ),
     "uk_nino": (Shape(rf"\b(?i:{_NINO}(?:[ -]?\d{{2}}){{3}}[ -]?[A-D])\b"),),

@@ -34,7 +34,7 @@ def vat(candidate: str) -> int | tuple[int, int]:
 
 
 EUROPE: Final[dict[str, tuple[Shape, ...]]] = {
-    "eu_vat": (Shape(_VAT, vat),),
+    "eu_vat": (Shape(_VAT, vat, walk=False),),
     "de_tax_id": (
         Shape(
             r"\b[1-9]\d ?\d{3} ?\d{3} ?\d{3}\b",

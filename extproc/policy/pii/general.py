@@ -34,10 +34,13 @@ GENERAL: Final[dict[str, tuple[Shape, ...]]] = {
             rf"|{_DAY}(?:st|nd|rd|th)?\.?(?: of| de)? {_NAME}(?: de|,)? (?:19|20)\d{{2}}"
             rf"|(?i:[a-z]{{3,9}}\.?) {_DAY}(?:st|nd|rd|th)?,? (?:19|20)\d{{2}})\b",
             words=_BORN,
+            walk=False,
         ),
         Shape(rf"\b(?:19|20)\d{{2}}[年년]\s?{_MONTH}[月월]\s?{_DAY}[日일]", words=_BORN),
     ),
-    "coordinates": (Shape(r"[-+]?\b\d{1,2}\.\d{4,10}, ?[-+]?\d{1,3}\.\d{4,10}\b", coordinates, unless=r"[\d.,] ?"),),
+    "coordinates": (
+        Shape(r"[-+]?\b\d{1,2}\.\d{4,10}, ?[-+]?\d{1,3}\.\d{4,10}\b", coordinates, unless=r"[\d.,]|[\d.,] "),
+    ),
     "us_zip": (
         Shape(r"\b\d{5}(?:-\d{4})?\b", words=r"zip(?:[ -]?codes?)?|postal codes?|address", unless=r"\d[.,:/-]|[#$€£]"),
         Shape(

@@ -54,7 +54,8 @@ NETWORK: Final[dict[str, tuple[Shape, ...]]] = {
     "email": (
         Shape(
             rf"[A-Za-z0-9_{_LETTERS}][A-Za-z0-9._%+'{_LETTERS}-]{{0,63}}@"
-            rf"(?:[A-Za-z0-9{_LETTERS}-]{{1,63}}\.){{1,5}}(?:[Xx][Nn]--[A-Za-z0-9-]{{1,59}}|[A-Za-z{_LETTERS}]{{2,24}})"
+            rf"(?:[A-Za-z0-9{_LETTERS}-]{{1,63}}\.){{1,5}}(?:[Xx][Nn]--[A-Za-z0-9-]{{1,59}}|[A-Za-z{_LETTERS}]{{2,24}})",
+            walk=False,
         ),
     ),
     "ip": (
@@ -70,6 +71,6 @@ NETWORK: Final[dict[str, tuple[Shape, ...]]] = {
         Shape(rf"\b{_HEX}{{2}}(?:[:-]{_HEX}{{2}}){{5,{_GROUPS_MAX}}}\b", mac, unless=r"[\w][:-]"),
         Shape(rf"\b{_HEX}{{4}}\.{_HEX}{{4}}\.{_HEX}{{4}}\b", mac, unless=r"\w\."),
     ),
-    "url_login": (Shape(r"\b(?i:[a-z][a-z0-9+.-]{1,20})://[^\s/?#@\"'<>]{1,128}@", login),),
+    "url_login": (Shape(r"\b(?i:[a-z][a-z0-9+.-]{1,20})://[^\s/?#@\"'<>]{1,128}@", login, walk=False),),
 }
 """Shapes by type."""

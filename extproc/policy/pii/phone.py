@@ -36,7 +36,13 @@ def _lengths(code: int) -> frozenset[int]:
     return frozenset(metadata.general_desc.possible_length) if metadata and metadata.general_desc else frozenset()
 
 
+_BETWEEN: Final = str.maketrans("", "", " ().\xa0/-")
+
+
 def _digits(candidate: str) -> str:
+    digits = candidate.translate(_BETWEEN)
+    if digits.isdigit():  # no extension
+        return digits
     return "".join(filter(str.isdigit, _EXTENSION.split(candidate, maxsplit=1)[0]))
 
 
@@ -56,9 +62,7 @@ def international(candidate: str) -> int:
 
 def national(candidate: str) -> int:
     """The whole candidate, if it has as many digits as national numbers have (8 to 12) and is not a date."""
-    if _DATE.match(candidate):
-        return 0
-    return len(candidate) if 8 <= len(_digits(candidate)) <= 12 else 0
+    return len(candidate) if 8 <= len(_digits(candidate)) <= 12 and not _DATE.match(candidate) else 0
 
 
 def digits(count: int) -> Accept:

@@ -267,8 +267,9 @@ def test_a_list_that_says_something_else_than_the_text_is_inspected_as_well(key)
         said = [{"text" if key == "segments" else "word": part} for part in parts]
         _, left = whole(FORMAT, {**body, key: said}, MAIL, PHONE)
         assert left == {**body, "segments": None, "words": None}
-    decision, _ = whole(FORMAT, {**body, key: [{"speaker": "forbidden"}]}, STOP)
-    assert decision.outcome is Outcome.BLOCK
+    for said in ([{"speaker": "forbidden"}], [{"text": "un"}, {"text": "forbidden"}]):
+        decision, _ = whole(FORMAT, {**body, key: said}, STOP)
+        assert decision.outcome is Outcome.BLOCK
 
 
 @pytest.mark.parametrize(
@@ -341,6 +342,18 @@ def test_deltas_continue_over_segments_and_segments_are_looked_at_alone_and_toge
     assert b"4567" not in run.out
     run = same(FORMAT, [PHONE], delta("Hi 555 123 4567"), segment("Hi 555 123 4567"), done("Hi 555 123 4567"))
     assert [each.get("delta", each.get("text")) for each in events(run.out)] == ["Hi [phone]"] * 3
+
+
+def test_a_list_that_is_looked_at_twice_does_not_continue_itself():
+    last = done("x", segments=[{"text": "4567 now 555 123 "}])
+    run = same(FORMAT, [PHONE], last)
+    assert (run.blocked, events(run.out)) == (None, [last])
+
+
+def test_the_whole_does_not_continue_its_last_segment():
+    said = [each("4567 now 555 123") for each in (delta, segment, done)]
+    run = same(FORMAT, [PHONE], *said)
+    assert (run.blocked, events(run.out)) == (None, said)
 
 
 def test_what_is_not_touched_keeps_its_bytes_and_its_order():

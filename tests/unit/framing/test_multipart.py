@@ -200,6 +200,9 @@ FORM = body(named("a", b"1"), upload("file", b"\0" * 10))
         b'--BOUNDARY\r\nContent-Disposition: form-data; name="a"\r\n--BOUNDARY--\r\n',
         b'--BOUNDARY\r\nContent-Disposition: form-data; name="a"\r\n\r\n--BOUNDARY--\r\n',
         b"--BOUNDARY\r\n--BOUNDARY--\r\n",
+        body(named("a", b'x\n--BOUNDARY\r\nContent-Disposition: form-data; name="b"\r\n\r\ny')),
+        FORM.replace(b"--BOUNDARY\r\n", b"--BOUNDARYxx", 1),
+        FORM.replace(b"--BOUNDARY\r\n", b"--BOUNDARY \n", 1),
         body(named("a", b"\xff")),
         body(named("a", b"xx", b"\r\nContent-Length: 1")),
         body(named("_charset_", b"iso-8859-1")),
@@ -309,6 +312,14 @@ def test_what_is_not_touched_keeps_its_bytes():
         raw.split(b"\r\n")[0].decode().replace("--", "multipart/form-data; boundary=", 1), raw, FIELDS
     ).value()
     assert value == {**form.value(), "prompt": "[gone]", "user": "u", "strict": "true", "temperature": 0.5}
+
+
+def test_elements_of_a_list_keep_their_bytes_and_their_way_of_being_one():
+    form = parse(TYPE, body(named("a", b"1"), named("a", b"2"), named("b[]", b"3"), named("n", b"1")), FIELDS)
+    raw, _ = form.build({"a": ["1", "x"], "b": ["y"], "n": True})
+    for name, content in (("a", b"1"), ("a", b"x"), ("b[]", b"y"), ("n", b"true")):
+        assert b"%s\r\n\r\n%s\r\n--" % named(name, content) in raw
+    assert raw.count(b"Content-Disposition") == 4
 
 
 def test_a_form_without_a_field():

@@ -6,6 +6,7 @@ import string
 
 import pytest
 
+from extproc.policy.pattern import parse
 from extproc.policy.pii.catalogue import TYPES
 from extproc.policy.pii.shape import Shape, checked, no_longer_than, whole
 from extproc.policy.rules import RegexRule, Sample
@@ -31,8 +32,67 @@ def find(rule, text):
     return out
 
 
-def test_without_conditions_a_shape_is_a_plain_expression():
-    assert type(Shape("a{3}").rule("t", "")) is RegexRule
+def test_without_conditions_a_shape_looks_at_no_more_than_a_plain_expression():
+    assert Shape("a{3}").rule("t", "").behind == RegexRule("t", parse("a{3}"), "").behind
+    assert Shape("a{3}", words="b").rule("t", "").behind > 1
+
+
+def asked(rule, text, start, limit):
+    """What ``spans`` must say, by asking ``find`` again and again."""
+    sample, out = Sample(text, closed=True), []
+    while start < limit and (span := rule.find(sample, start, limit)):
+        out.append(span)
+        start = span[1]
+    return [span for span in out if span[0] < span[1]]
+
+
+ALPHABETS = (
+    "0123456789 ",
+    "01 +-.()/",
+    "0123456789ABX-/. ",
+    "4111 5678-",
+    "abcdef0123456789:",
+    "1é\u017f\u212a\xa0\v 2x",
+)
+
+
+@pytest.mark.parametrize("type_", TYPES)
+def test_walking_finds_what_asking_again_and_again_does(type_):
+    dice, rules, count = random.Random(type_), [shape.rule("t", "") for shape in TYPES[type_]], 0
+    values = [sample.replace("|", "") for sample in SAMPLES[type_]]
+    for _ in range(150):
+        parts = [
+            dice.choice([
+                dice.choice(values), dice.choice(values), dice.choice(HOSTILE), dice.choice(["", " ", "\n", "-", ". "]),
+                "".join(dice.choices(dice.choice(ALPHABETS), k=dice.randint(1, 30))),
+            ])
+            for _ in range(dice.randint(1, 8))
+        ]  # fmt: skip
+        text = "".join(parts)
+        start = dice.choice([0, dice.randint(0, len(text))])
+        limit = dice.choice([len(text), dice.randint(0, len(text))])
+        for rule in rules:
+            *found, (place, end) = rule.spans(Sample(text, closed=True), start, limit)
+            assert found == asked(rule, text, start, limit), text
+            assert place == end >= limit
+            count += len(found)
+    assert count > 9
+
+
+@pytest.mark.parametrize("separator", [" ", "-", "\xa0"])
+def test_rows_of_groups_are_judged_as_one_by_one(separator):
+    """Cards in rows of groups of four: those that are passed over are none."""
+    dice, count = random.Random(separator), 0
+    rule = TYPES["card"][0].rule("t", "")
+    for _ in range(1500):
+        groups = [f"{dice.choice([4111, 1111, dice.randint(0, 9999)]):04}" for _ in range(dice.randint(5, 60))]
+        if dice.random() < 0.3:
+            groups.insert(dice.randint(0, len(groups)), dice.choice(["123", "12345", "1", "x", "4111,", "."]))
+        text = separator.join(groups) + dice.choice(["", " 1", "9", ".", separator, "é"])
+        *found, _ = rule.spans(Sample(text, closed=True), 0, len(text))
+        assert found == asked(rule, text, 0, len(text)), text
+        count += len(found)
+    assert count > 1000
 
 
 def test_what_stands_before_a_value_allows_or_forbids_it():
