@@ -6,7 +6,7 @@ from typing import Final
 
 from extproc.formats.anthropic import AnthropicComplete, AnthropicCount, AnthropicMessages
 from extproc.formats.base import Format
-from extproc.formats.bedrock import Converse, CountTokens
+from extproc.formats.bedrock import Converse, CountTokens, Invoke, InvokeClaude
 from extproc.formats.gemini import Gemini, GeminiCount, GeminiEmbed
 from extproc.formats.openai_audio import OpenAIAudio
 from extproc.formats.openai_chat import OpenAIChat
@@ -36,6 +36,8 @@ _ALL: Final[tuple[Format, ...]] = (
     GeminiEmbed(),
     Converse(),
     CountTokens(),
+    Invoke(),
+    InvokeClaude(),
 )
 
 FORMATS: Final[dict[str, Format]] = {each.name: each for each in _ALL}

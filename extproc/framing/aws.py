@@ -105,7 +105,7 @@ class EventStream:
         """The stream has ended; half a message cannot be checked."""
         if self._buffer:
             raise DecodeError("the stream ends inside of a message")
-        return iter(())
+        yield from ()  # raised while iterated, as by every reader
 
     def _prelude(self) -> tuple[int, int]:
         """Length of the message, and of its headers."""

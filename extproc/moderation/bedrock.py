@@ -23,8 +23,8 @@ from extproc.moderation.api import FLAGGED, About, Finding, Mark, Moderation, Mo
 from extproc.moderation.chunks import Limits
 from extproc.moderation.http import Answer, Http, bearer, read
 from extproc.moderation.services import region
-from extproc.moderation.sigv4 import sign
 from extproc.policy.api import Phase
+from extproc.providers.sigv4 import sign
 
 _CONFIDENCE: Final = {"NONE": 0.0, "LOW": 1 / 3, "MEDIUM": 2 / 3, "HIGH": 1.0}
 _MARKS_MAX: Final = 10_000

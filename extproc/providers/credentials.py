@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from extproc.moderation.sigv4 import sign
 from extproc.providers.api import NotReady, Pairs
+from extproc.providers.sigv4 import sign
 
 _AUTHORIZATION: Final = frozenset({"authorization"})
 _SIGNED: Final = frozenset({"authorization", "x-amz-date", "x-amz-security-token"})

@@ -138,37 +138,40 @@ def _block(part: Part, role: str, takes: bool, names: set[str], losses: Losses) 
 
 
 def _tools(request: Request, losses: Losses) -> Block:
-    choice = request.tool_choice
-    allowed = choice.names if choice and choice.mode in ("auto", "required") else ()
-    called = _called(request)
-    left = [tool for tool in request.tools if not allowed or tool.name in allowed]
+    choice, called = request.tool_choice, _called(request)
     if choice and choice.mode == "none":
+        if request.tools:
+            reason = "not with calls in the conversation" if called else "said by leaving the tools out"
+            lose(request, "tool_choice", losses, reason)
         if not called:
-            if request.tools:
-                lose(request, "tool_choice", losses, "said by leaving the tools out")
             return {}
-        lose(request, "tool_choice", losses, "not with calls in the conversation")
-    for tool in request.tools:
-        if allowed and tool.name not in allowed:
-            losses.add(tool.where, "a tool that must not be called")
-    tools: list[Block] = []
-    for tool in left:
-        tools += [_tool(tool), *write.cache(tool.cache, tool.where, losses)]
+    tools = _offered(request, losses)
     if not tools and called:  # they must be declared, even those that are there no more
         losses.add(("tools",), "declared because they were called")
         return {"tools": [{"toolSpec": {"name": name, "inputSchema": {"json": _SCHEMA}}} for name in called]}
     if not tools:
         return {}
+    if request.settings.parallel_tools is False:
+        lose(request, "settings.parallel_tools", losses)
     config: Block = {"tools": tools}
     if choice and choice.mode == "named" and choice.names:
         config["toolChoice"] = {"tool": {"name": choice.names[0]}}
-    elif choice and choice.mode in ("required", "named"):
-        config["toolChoice"] = {"any": {}}
-    elif choice and choice.mode == "auto":
-        config["toolChoice"] = {"auto": {}}
-    if request.settings.parallel_tools is False:
-        lose(request, "settings.parallel_tools", losses)
+    elif choice and choice.mode != "none":
+        config["toolChoice"] = {"auto": {}} if choice.mode == "auto" else {"any": {}}
     return config
+
+
+def _offered(request: Request, losses: Losses) -> list[Block]:
+    """The tools that may be called, and their cache points."""
+    choice = request.tool_choice
+    allowed = choice.names if choice and choice.mode in ("auto", "required") else ()
+    found: list[Block] = []
+    for tool in request.tools:
+        if allowed and tool.name not in allowed:
+            losses.add(tool.where, "a tool that must not be called")
+        else:
+            found += [_tool(tool), *write.cache(tool.cache, tool.where, losses)]
+    return found
 
 
 def _called(request: Request) -> list[str]:

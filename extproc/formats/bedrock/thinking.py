@@ -75,7 +75,7 @@ def _one(effort: str, request: Request, losses: Losses) -> str:
 def _claude(request: Request, wanted: Thinking, model: Claude, forced: bool, losses: Losses) -> dict[str, Any]:
     if wanted.effort == "none" or wanted.budget == 0:
         return {"thinking": {"type": "disabled"}} if model.stops else {}
-    if model.adaptive:
+    if model.adaptive and not (model.budgets and wanted.budget and wanted.budget > 0):
         config: dict[str, Any] = {"type": "adaptive"}
         fields: dict[str, Any] = {"thinking": config}
         if effort := _claudes(request, wanted, model, losses):

@@ -232,6 +232,14 @@ def test_a_message_is_given_out_with_the_byte_that_completes_it():
     assert NAMED.mend() == NAMED.keep_alive == b""
 
 
+def test_the_end_of_a_stream_raises_only_where_it_is_iterated():
+    stream = NAMED.reader(LIMIT)
+    list(stream.feed(b"half"))
+    rest = stream.close()
+    with pytest.raises(DecodeError):
+        list(rest)
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),

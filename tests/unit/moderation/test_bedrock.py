@@ -5,8 +5,8 @@ import datetime
 import pytest
 
 from extproc.moderation.api import FLAGGED, Finding, Mark
-from extproc.moderation.sigv4 import sign
 from extproc.moderation.thresholds import fired
+from extproc.providers.sigv4 import sign
 from tests.unit.moderation.support import ANSWER, ASSISTANT, KEY, SECRET, USER, describe, failure, fake, judged, says
 
 __all__ = ["fake"]
