@@ -32,11 +32,10 @@ _REPEATED: Final = re.compile(r"(.)\1+", re.DOTALL)
 
 def _key(text: str) -> str:
     """The key of a text as ``Sample.spelling`` gives it: what ``disguise.key`` says of its units, at once."""
-    if text.isascii():
-        text = text.encode().translate(_ASCII_TABLE, _ASCII_GAPS).decode()
-    else:
-        text = text.translate(_TABLE)
-    return _REPEATED.sub(r"\1", text)
+    ascii_ = text.isascii()
+    return _REPEATED.sub(
+        r"\1", text.encode().translate(_ASCII_TABLE, _ASCII_GAPS).decode() if ascii_ else text.translate(_TABLE)
+    )
 
 
 class _Places:
