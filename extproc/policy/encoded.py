@@ -47,6 +47,7 @@ _HEX: Final = rf"(?:0[xX])?{_BYTE}{_SEPARATOR}{_BYTE}{_SEPARATOR}{_BYTE}"
 _START: Final = parse(rf"[^A-Za-z0-9+/_\-](?:{_HEX}|{_BASE64})")
 _SEEK: Final = Presence(_START.source)
 _BEGUN: Final = Presence(rf"(?:{_START.prefix})\z")
+_LIKELY: Final = Presence(rf"(?:{_START.source})|(?:{_START.prefix})\z")
 _HEX_START: Final = re.compile(_HEX)
 _HEX_WORD: Final = rf"(?:0[xX])?{_BYTE}+(?![0-9A-Za-z])"
 _HEX_RUN: Final = re.compile(rf"{_HEX_WORD}(?:[ :,;\-]{{1,2}}{_HEX_WORD})*")
@@ -78,6 +79,13 @@ class Decode:
     def waiting(self) -> bool:
         """Whether some of the text is held until more of it is known."""
         return len(self._held) > 1 or self._run is not None
+
+    def skim(self, text: str) -> bool:
+        """See ``lenses.Stage``: no run begins in it, and nothing that may become one."""
+        if self._run or len(self._held) > 1 or 0 <= _LIKELY.span(flat(self._held + text), 0)[0] < len(text):
+            return False
+        self._held = text[-1]
+        return True
 
     def show(self, text: str, *, closed: bool) -> tuple[str, Segment | None]:
         """What the runs that are decided now say."""
@@ -206,6 +214,10 @@ class Tags:
 
     def __init__(self) -> None:
         self._open = False  # a run of them is under way
+
+    def skim(self, text: str) -> bool:
+        """See ``lenses.Stage``: there are none."""
+        return not self._open and text.isascii()
 
     def show(self, text: str, *, closed: bool) -> tuple[str, Segment | None]:
         """What the invisible characters in the next piece say; nothing waits for more."""

@@ -7,7 +7,6 @@ escapes and long runs are none of this module's business, but it counts on ``spe
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Final
@@ -18,14 +17,25 @@ from extproc.policy.api import Strictness
 from extproc.policy.disguise import IN_WORD_MIN, Entry, expression, key, read, units
 from extproc.policy.rules import Presence, Rule, Sample
 from extproc.policy.spelling import BARRIER, CLASSES, GAP_MAX, RUN_MAX, SOFT
-from extproc.policy.words import PLACES, WordRule, joins
+from extproc.policy.words import WordRule, joins, places
 
 _UNIT_WIDTH: Final = 2 * (RUN_MAX + GAP_MAX)
 _CHUNK: Final = 15_000
 """Characters of expressions' entries that RE2 takes as one without running out of states."""
 _GRAM: Final = 4
-_TABLE: Final = {ord(char): each[0] for each in CLASSES for char in each} | {ord(char): None for char in " -\0\x1f"}
+_GAPS: Final = " -\0\x1f"
+_TABLE: Final = {ord(char): each[0] for each in CLASSES for char in each} | {ord(char): None for char in _GAPS}
+_ASCII_TABLE: Final = bytes(ord(_TABLE.get(code) or chr(code)) if code < 128 else code for code in range(256))
+_ASCII_GAPS: Final = _GAPS.encode()
 _REPEATED: Final = re.compile(r"(.)\1+", re.DOTALL)
+
+
+def _key(text: str) -> str:
+    """The key of a text as ``Sample.spelling`` gives it: what ``disguise.key`` says of its units, at once."""
+    ascii_ = text.isascii()
+    return _REPEATED.sub(
+        r"\1", text.encode().translate(_ASCII_TABLE, _ASCII_GAPS).decode() if ascii_ else text.translate(_TABLE)
+    )
 
 
 class _Places:
@@ -46,7 +56,8 @@ class _Places:
                 part, size = [], 0
         if part:
             self._parts.append(Presence("|".join(part), longest=True))
-        self.width = max(map(len, keys), default=0) * _UNIT_WIDTH
+        self._longest = max(map(len, keys), default=0)
+        self.width = self._longest * _UNIT_WIDTH
         self._keys = ahocorasick.Automaton()
         for each in keys:
             self._keys.add_word(each, 0)
@@ -72,32 +83,29 @@ class _Places:
     def pending(self, sample: Sample, start: int, bound: int) -> int:
         """The least place at or after ``start`` where an entry may be under way; ``bound`` if there is none before it."""
         text = sample.spelling.text
+        end = len(text.rstrip(_GAPS))
         at = max(start, len(text) - self.width, text.rfind(BARRIER) + 1)
+        bound, most = min(bound, end), bound
         if at >= bound:
-            return bound
-        short = _REPEATED.sub(r"\1", text[at:].translate(_TABLE))
-        if len(short) >= _GRAM and short[-_GRAM:] not in self._grams:
-            at = max(at, _last_units(text, _GRAM - 1))
-        found = units(text[at:], at)
-        if not found:
-            return bound
-        tail = key(found)
-        gap = text[found[-1].end :].replace(SOFT, "")
-        starts = [unit.start for unit in found]
-        for place in PLACES.finditer(sample.text, at, bound):
-            begin = place.start()
-            if begin >= bound or begin >= found[-1].end:
-                break
-            if text[begin] not in " -\x1f" and self._goes_on(tail[bisect_right(starts, begin) - 1 :], gap):
-                return begin
-        return bound
+            return most
+        gap = text[end:].replace(SOFT, "")
+        if len(gap) > GAP_MAX:
+            return most
+        whole = _key(text[at:])
+        longest = self._longest if len(whole) < _GRAM or whole[-_GRAM:] in self._grams else _GRAM - 1
+        for begin in reversed([place.start() for place in places(sample, at, bound)]):
+            if begin < bound and text[begin] not in _GAPS:
+                name = _key(text[begin:]) if text[at:begin].strip(_GAPS) else whole
+                if len(name) > longest:
+                    break  # so are those of all places before it
+                if self._goes_on(name, gap):
+                    most = begin
+        return most
 
     def _goes_on(self, name: str, gap: str) -> bool:
         """Whether the key of a text may become an entry's; ``gap`` is what stands behind its last letter."""
         if not gap:
             return bool(self._keys.match(name))
-        if len(gap) > GAP_MAX:
-            return False
         if name in self._gaps:
             return True
         return " " not in gap and (
@@ -112,22 +120,6 @@ def _before_gaps(entry: Entry) -> Iterator[str]:
             yield key(list(entry.units[:number]))
         if unit.inner:
             yield key(list(entry.units[: number + 1]))
-
-
-def _last_units(text: str, count: int) -> int:
-    """Where the last so many units of a text begin."""
-    at = len(text)
-    name = ""
-    while at > 0:
-        char = text[at - 1]
-        now = _TABLE.get(ord(char), char)
-        if now and now != name:
-            count -= 1
-            name = now
-            if count < 0:
-                return at
-        at -= 1
-    return at
 
 
 class HardenedWords:

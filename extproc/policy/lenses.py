@@ -8,6 +8,7 @@ anything to see through passes a lens unchanged, at the price of a glance.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -24,7 +25,11 @@ from extproc.policy.spelling import Clip, Spelled
 
 
 class Stage(Protocol):
-    """An incremental view of a text. What it shows must not depend on how the text is cut."""
+    """An incremental view of a text. What it shows must not depend on how the text is cut.
+
+    A stage that shows little may have ``skim(text)``: whether, at a glance, nothing is shown of the next piece and nothing
+    of it waits. Then the stage has taken it; else nothing has happened, and ``show`` must be given the piece.
+    """
 
     @property
     def waiting(self) -> bool:
@@ -59,13 +64,27 @@ class Lens:
 class _Reading:
     """A lens at work on one text."""
 
-    __slots__ = ("_children", "_idle", "_lens", "_limit", "_maps", "_quiet", "_seeker", "_shift", "_stages")
+    __slots__ = (
+        "_children",
+        "_idle",
+        "_lens",
+        "_limit",
+        "_loud",
+        "_maps",
+        "_may_wait",
+        "_seeker",
+        "_shift",
+        "_skim",
+        "_stages",
+    )
 
     def __init__(self, lens: Lens) -> None:
         self._lens = lens
         self._stages = [make() for make in lens.stages]
         self._maps = [Map() for _ in lens.stages]
-        self._quiet = lens.quiet
+        self._loud = re.compile(f"[{re.escape(lens.quiet)}]").search if lens.quiet else None
+        self._skim: Callable[[str], bool] | None = getattr(self._stages[0], "skim", None) if self._stages else None
+        self._may_wait = [stage for stage in self._stages if vars(type(stage))["waiting"]]
         self._seeker = Seeker(lens.scanner) if lens.scanner else None
         self._children = [_Reading(each) for each in lens.lenses]
         self._limit = 0
@@ -85,6 +104,9 @@ class _Reading:
                 orders = self._lens.orders
                 matches = [match._replace(order=orders[match.order]) for match in found]
         for child in self._children:
+            if not closed and child.passes(shown):
+                limit = child._limit if limit < 0 else min(limit, child._limit)
+                continue
             found, reached = child.read(shown, closed=closed)
             if found:
                 matches = matches + found
@@ -98,8 +120,19 @@ class _Reading:
         self._limit = limit
         return matches, limit
 
+    def passes(self, text: str) -> bool:
+        """Whether nothing is shown of the next piece, at a glance; then it has been taken, and all of it is decided."""
+        if not text:
+            return True
+        if self._skim is None or self._shift is None or self._idle or not self._maps[0].settled or not self._skim(text):
+            return False
+        self._maps[0].source += len(text)
+        self._shift += len(text)
+        self._limit += len(text)
+        return True
+
     def _show(self, text: str, *, closed: bool) -> str:
-        if self._quiet and self._shift is not None and self._calm(text):
+        if self._loud and self._shift is not None and plain(text) and not self._loud(text) and not self._waits():
             self._idle += len(text)
             return text
         shown, segment = self._stages[0].show(text, closed=closed)
@@ -129,12 +162,8 @@ class _Reading:
                 map_.same(len(shown))
         return shown
 
-    def _calm(self, text: str) -> bool:
-        return (
-            plain(text)
-            and not any(char in text for char in self._quiet)
-            and not any(stage.waiting for stage in self._stages)
-        )
+    def _waits(self) -> bool:
+        return any(stage.waiting for stage in self._may_wait)
 
     def _back(self, matches: list[Match], limit: int) -> tuple[list[Match], int]:
         """From the places shown to those looked at."""

@@ -38,6 +38,8 @@ _CLASS_OF: Final = bytes(
     ord(next((each[0] for each in CLASSES if chr(code).lower() in each), chr(code).lower())) for code in range(128)
 ) + bytes(range(128, 256))
 _HELD_MAX: Final = 4096
+_RUN: Final = re.compile(rb"([a-z0-9])\1\1|[^a-z0-9]{3}")
+"""What every run has in it that is too long or may become so."""
 
 
 class Clip:
@@ -62,6 +64,9 @@ class Clip:
         text = self._held + text
         before = len(self._before)
         raw = self._before + flat(text)
+        if not _RUN.search(raw.translate(_CLASS_OF)):
+            self._held, self._before = "", raw[-RUN_MAX:]
+            return text, None
         length = len(text) if closed else self._hold(raw, before) - before
         self._held = text[length:]
         text = text[:length]
@@ -118,6 +123,8 @@ _MAYBE: Final = re.compile(
 """What may yet become the start of a word spelled out."""
 _NEXT: Final = re.compile(rf"({_GAP})({_ALONE})")
 _NEXT_MAYBE: Final = re.compile(rf"(?:[^\w@$!]|_){{0,{GAP_MAX}}}{_LETTER}?\Z")
+_SINGLE: Final = re.compile(r"(?<![0-9A-Za-z@$!])[0-9A-Za-z@$!](?![0-9A-Za-z@$!])")
+"""A letter that stands alone in ASCII, or may when more is known."""
 _SEARCH: Final = 3 * (GAP_MAX + 1) + 1
 _THREE: Final = Presence(
     r"(?:^|[^0-9A-Za-z@$!])(?:[0-9A-Za-z@$!?][\x00- \"#%-/:-?\[-`{-\x7f]{1,3}){2}[0-9A-Za-z@$!?](?:$|[^0-9A-Za-z@$!])"
@@ -146,6 +153,13 @@ class Spelled:
     def waiting(self) -> bool:
         """Whether some of the text is held until more of it is known."""
         return len(self._held) > 1 or bool(self._norm)
+
+    def skim(self, text: str) -> bool:
+        """See ``lenses.Stage``: no letter of it stands alone."""
+        if self._norm or len(self._held) > 1 or not text.isascii() or _SINGLE.search(self._held + text, 1):
+            return False
+        self._held = text[-1]
+        return True
 
     def show(self, text: str, *, closed: bool) -> tuple[str, Segment | None]:
         """The words that the next piece decides."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import ahocorasick
 
@@ -33,6 +33,13 @@ def joins(char: str) -> bool:
 _JOINING = rf"[^\W{''.join(f'{chr(low)}-{chr(high)}' for low, high in _UNSPACED)}]"  # what ``joins`` says, as a class
 PLACES = re.compile(rf"(?<!{_JOINING})|(?!{_JOINING})")
 """Where an entry may begin: everywhere but inside a word."""
+_ASCII_PLACES: Final = re.compile(r"(?<!\w)|(?!\w)", re.ASCII)
+
+
+def places(sample: Sample, start: int, end: int) -> Iterator[re.Match[str]]:
+    """The places (see ``PLACES``) from ``start`` to ``end``."""
+    return (_ASCII_PLACES if sample.ascii else PLACES).finditer(sample.text, start, end)
+
 
 _GRAM = 4
 
@@ -82,7 +89,7 @@ class _Lexicon:
         if size - at >= _GRAM and folded[-_GRAM:] not in self._grams:
             at = size - _GRAM + 1
         if at < bound:
-            for place in PLACES.finditer(sample.text, at, bound):
+            for place in places(sample, at, bound):
                 at = place.start()
                 if at < bound and self._automaton.match(folded[at:]):
                     return at

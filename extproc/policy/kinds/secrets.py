@@ -62,11 +62,13 @@ policies:
 
 
 def _allowed(entries: list[str]) -> Allowed:
-    literals = [entry for entry in entries if not _expression(entry)]
+    literals = frozenset(entry for entry in entries if not _expression(entry))
     try:
         expressions = [compile_re2(entry[1:-1]) for entry in entries if _expression(entry)]
     except PatternError as error:
         raise PatternError(f"allow: {error}") from None
+    if not expressions:
+        return literals.__contains__
     return lambda secret: secret in literals or any(each.fullmatch(secret) for each in expressions)
 
 

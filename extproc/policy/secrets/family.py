@@ -74,7 +74,7 @@ _compiled: Final = lru_cache(maxsize=1024)(re.compile)  # when first needed: mos
 class SecretRule(RegexRule):
     """The rule for one shape."""
 
-    __slots__ = ("_allowed", "_more", "_parts", "_shape", "gate", "open_ended")
+    __slots__ = ("_allowed", "_fullmatch", "_more", "_parts", "_shape", "gate", "open_ended")
 
     def __init__(self, label: str, shape: Shape, replacement: str, gate: tuple[Gate, int], allowed: Allowed) -> None:
         super().__init__(label, shape.bounded, replacement, self._secret)
@@ -83,6 +83,7 @@ class SecretRule(RegexRule):
         self._shape = shape
         self._allowed = allowed
         self._parts = f"(?:{shape.opener})(?:{shape.lead})({shape.body})"
+        self._fullmatch: Callable[[str], re.Match[str] | None] | None = None
         self._more = f"(?:{shape.more})*+"
 
     def extend(self, sample: Sample, end: int) -> int:
@@ -92,7 +93,9 @@ class SecretRule(RegexRule):
 
     def _secret(self, candidate: str) -> int | tuple[int, int]:
         shape, end = self._shape, len(candidate) - self._shape.keep
-        parts = _compiled(self._parts).fullmatch(candidate)  # RE2 and Python agree but for the case of a few letters
+        if self._fullmatch is None:
+            self._fullmatch = _compiled(self._parts).fullmatch
+        parts = self._fullmatch(candidate)  # RE2 and Python agree but for the case of a few letters
         if parts is None or (shape.most and len(parts[1]) > shape.most):
             return -len(candidate)
         body = candidate[0 if shape.whole else parts.start(1) : end]

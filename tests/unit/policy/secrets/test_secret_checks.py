@@ -1,10 +1,15 @@
 """Checks: what tells a secret from a placeholder, a name or a word."""
 
+import math
 import random
+import re
+from collections import Counter
 
 import pytest
 
 from extproc.policy.secrets.checks import (
+    _CODE,
+    _STAND_IN,
     checksummed,
     crc32_base62,
     digits_too,
@@ -18,6 +23,57 @@ from extproc.policy.secrets.checks import (
     varied,
 )
 from tests.detect import made
+
+LETTERS = "aAbZ0919 .-_é漢xxxx"
+PIECES = (
+    "your",
+    "change_me",
+    "EXAMPLE",
+    "todo ",
+    "xxxx",
+    "...",
+    "${A",
+    "none",
+    "noneX",
+    "true",
+    "nil",
+    "<a",
+    "%(",
+    "ſ",
+    "\u212a",
+)
+
+
+def texts(seed):
+    """Values of every sort, some with what stands in for a value."""
+    dice = random.Random(seed)
+    for _ in range(4000):
+        text = "".join(dice.choices(LETTERS, k=dice.randint(0, 40)))
+        at = dice.choice([0, 0, dice.randint(0, len(text))])
+        yield text[:at] + dice.choice(["", "", *PIECES, *(piece.upper() for piece in PIECES)]) + text[at:]
+
+
+def test_entropy_is_what_shannon_says_to_the_last_bit():
+    for text in texts(1):
+        size = len(text)
+        shares = [count / size for count in Counter(text).values()]
+        assert entropy(text) == -sum(share * math.log2(share) for share in shares)
+
+
+def test_changes_of_kind_are_counted_as_an_expression_counts_them():
+    changes = re.compile("[A-Za-z](?=[0-9])|[0-9](?=[A-Za-z])|[a-z](?=[A-Z])")
+    said = [(random_looking(text), varied(text) and len(changes.findall(text)) >= 3) for text in texts(2)]
+    assert all(mine == its for mine, its in said)
+    assert {mine for mine, _ in said} == {True, False}
+
+
+def test_stand_ins_are_the_same_to_both_engines():
+    expression, said = re.compile(_STAND_IN), set()
+    for text in texts(4):
+        if not text.endswith(("(", "[", "{", "<")) and not _CODE.match(text):
+            assert stand_in(text) is (expression.search(text) is not None), text
+            said.add(stand_in(text))
+    assert said == {True, False}
 
 
 def test_entropy_is_in_bits_a_character():
