@@ -254,7 +254,9 @@ class RouterExchange:
         read = self._body = inbound.read(self._headers, event.body, runtime.config.gateway.max_body, self._format)
         raw, body = read.raw, read.value
         in_path = self._asked.model if self._asked else None
-        model = self.record.model = inbound.check_model(in_path or self._format.model(body), runtime.models())
+        model = self.record.model = inbound.check_model(
+            inbound.by_header(self._headers, runtime.resources, in_path or self._format.model(body)), runtime.models()
+        )
         in_path_too = self._asked.stream if self._asked else None
         self.record.stream = self._format.streamed(body) if in_path_too is None else in_path_too
         self._choose_policies(model)

@@ -156,8 +156,16 @@ SHAPES: Final[dict[str, Shape]] = {
     "openai-images": Shape(),
     "openai-image-edits": Shape(),
     "openai-audio": Shape(),
+    "openai-other": Shape(),
+    "anthropic-count": Shape((), "system", "typed"),
+    "gemini-count": Shape(spellings=True),
+    "gemini-embed": Shape(spellings=True),
+    "gemini-batch-embed": Shape(spellings=True),
+    "bedrock-count": Shape(),
+    "bedrock-invoke": Shape(),
+    "bedrock-invoke-anthropic": Shape((("max_tokens",),), "system", "typed"),
 }
-"""By ``Format.name``. A format that is not here cannot be judged by rules that add something."""
+"""By ``Format.name``; every format is here."""
 
 
 QUIET: Final = frozenset({"models", "health", "count_tokens", "embeddings", "moderations"})
