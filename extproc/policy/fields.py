@@ -151,6 +151,17 @@ SHAPES: Final[dict[str, Shape]] = {
     "anthropic-complete": Shape((("max_tokens_to_sample",),)),
     "gemini": Shape((("generationConfig", "maxOutputTokens"),), "systemInstruction", "parts", spellings=True),
     "bedrock-converse": Shape((("inferenceConfig", "maxTokens"),), "system", "part"),
+    "bedrock-invoke-anthropic": Shape((("max_tokens",),), "system", "typed"),
+    "bedrock-invoke": Shape(
+        (
+            ("max_tokens",),
+            ("max_gen_len",),
+            ("textGenerationConfig", "maxTokenCount"),
+            ("inferenceConfig", "maxTokens"),
+            ("max_completion_tokens",),
+        )
+    ),
+    "bedrock-count": Shape(),
     "openai-embeddings": Shape(),
     "openai-moderations": Shape(),
     "openai-images": Shape(),
