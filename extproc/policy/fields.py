@@ -172,9 +172,6 @@ SHAPES: Final[dict[str, Shape]] = {
     "gemini-count": Shape(spellings=True),
     "gemini-embed": Shape(spellings=True),
     "gemini-batch-embed": Shape(spellings=True),
-    "bedrock-count": Shape(),
-    "bedrock-invoke": Shape(),
-    "bedrock-invoke-anthropic": Shape((("max_tokens",),), "system", "typed"),
 }
 """By ``Format.name``; every format is here."""
 
