@@ -10,7 +10,7 @@ import re
 from collections import Counter
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from extproc.policy.api import Action, Mode, OnError, Phase, Policy, Scope, Strictness, Tally
@@ -292,6 +292,7 @@ def test_no_text_is_an_error(raw, encoding):
     assert apply([], "") == ""
 
 
+@example(["aaaa@", "pass"])
 @settings(max_examples=400, deadline=None)
 @given(
     st.lists(st.sampled_from([*NOISE, *TERMS, "Grey Goose", "(((", "####", "PASS"]) | st.text(max_size=3), max_size=10)
