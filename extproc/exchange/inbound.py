@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Final
 
 from extproc import operations
@@ -23,7 +23,7 @@ from extproc.framing import compression
 from extproc.framing.jsontext import Path, dump, parse, replace
 from extproc.operations import Asked
 from extproc.policy import requests
-from extproc.policy.api import Action, Outcome, Phase, Policy, Tally
+from extproc.policy.api import Action, Outcome, Phase, Tally
 from extproc.policy.attach import Armed, Traits
 from extproc.policy.request import Request
 from extproc.policy.vault import Vault
@@ -93,25 +93,18 @@ def check_model(model: str | None, known: Collection[str]) -> str:
 
 
 @dataclass(slots=True, repr=False)
-class Decided:
-    """What became of a request.
+class Decided(requests.Conclusion):
+    """What all policies came to.
 
-    ``sent`` is its JSON text as it goes on (``raw`` itself where nothing changed) and ``body`` its value, ``model`` the
-    name it goes on under. ``policy`` blocked or replied, with ``why`` and ``reply``. ``answer`` are policies for the
-    answer alone. ``texts`` are what services are to judge; ``unscanned`` the
-    kinds of content that no text rule can read.
+    ``sent`` is the request's JSON text as it goes on (``raw`` itself where nothing changed) and ``body`` its value,
+    ``model`` the name it goes on under. ``texts`` are what services are to judge; ``unscanned`` the kinds of content that
+    no text rule can read.
     """
 
     raw: bytes
     sent: bytes
     body: dict[str, Any]
     model: str
-    outcome: Outcome = Outcome.ALLOW
-    policy: Policy | None = None
-    why: str = ""
-    param: str = ""
-    reply: str = ""
-    answer: tuple[Policy, ...] = ()
     vault: Vault | None = None
     texts: list[Said] = field(default_factory=list)
     unscanned: list[str] = field(default_factory=list)
@@ -139,15 +132,15 @@ def decide(format_: Format, armed: Armed, traits: Traits, raw: bytes, body: dict
             _take(done, requests.judge(armed.requests, request, tally))
         except LimitExceeded as error:
             raise Refused(413, "too_many_values", f"The request cannot be judged: {error}.") from None
-    if done.outcome not in (Outcome.BLOCK, Outcome.REPLY):
+    if not done.stops:
         _redact(done, format_, armed, tally)
     done.unscanned = format_.unscanned(done.body)
     return done
 
 
 def _take(done: Decided, judged: requests.RequestDecision) -> None:
-    done.outcome, done.policy, done.why, done.param = judged.outcome, judged.policy, judged.why, judged.param
-    done.reply, done.answer = judged.reply, judged.answer
+    for name in (each.name for each in fields(requests.Conclusion)):
+        setattr(done, name, getattr(judged, name))
     if judged.edits:
         done.sent = judged.apply(done.raw)
         done.body = parse(done.sent)

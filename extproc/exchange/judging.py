@@ -18,6 +18,9 @@ from extproc.policy.api import Action, OnError, Outcome, Phase, Policy, Scope, T
 FAILED: Final = "failed"
 """The label under which a service's failures are counted."""
 
+UNDECIDED: Final = "undecided"
+"""The code of a refusal because a policy has failed, whatever runs it."""
+
 Said = tuple[Scope, str]
 """A text and whose words it is."""
 
@@ -123,7 +126,7 @@ class Judging:
             blocks = policy.enforced and policy.on_error is OnError.BLOCK
             self.tally.add(policy, FAILED, outcome=Outcome.BLOCK if blocks else Outcome.AUDIT)
             if blocks and not self.refused and not self.blocked:
-                self.refused = Refused(503, "undecided", "The request could not be judged; try again.", "api_error")
+                self.refused = undecided()
             return
         blocks = policy.enforced and not answer.watches and (answer.blocks or not _redactable(question, answer))
         outcome = Outcome.AUDIT if answer.watches else Outcome.BLOCK if blocks else None
@@ -131,6 +134,11 @@ class Judging:
             self.tally.add(policy, label, outcome=outcome)
         if answer.labels and blocks:
             self.blocked = self.blocked or policy
+
+
+def undecided() -> Refused:
+    """What a client is told where a policy has failed that must not: the same for a service, code of one's own, and rules."""
+    return Refused(503, UNDECIDED, "The request could not be judged; try again.", "api_error")
 
 
 def _redactable(question: Question, answer: Found) -> bool:

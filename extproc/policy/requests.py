@@ -19,23 +19,35 @@ FAILED: Final = "failed"
 """The label of a rule that raised."""
 
 
-@dataclass(slots=True)
-class RequestDecision:
-    """What the request rules came to.
+@dataclass(slots=True, kw_only=True)
+class Conclusion:
+    """What becomes of a request.
 
-    ``policy`` is the one that refused or answered, else the first that changed something. ``answer`` are policies for
-    the answer of this exchange only; they go beside the configured ones.
+    ``policy`` refused it for this ``why`` (``param`` names the field at fault) or answered it with ``reply``, else it is
+    the first that changed something. ``answer`` are policies for the answer of this exchange only; they go beside the
+    configured ones.
     """
 
-    body: dict[str, Any]
-    model: str
     outcome: Outcome = Outcome.ALLOW
     policy: Policy | None = None
     why: str = ""
     param: str = ""
     reply: str = ""
-    edits: list[Edits] = field(default_factory=list)
     answer: tuple[Policy, ...] = ()
+
+    @property
+    def stops(self) -> bool:
+        """Whether the request does not go on."""
+        return self.outcome in (Outcome.BLOCK, Outcome.REPLY)
+
+
+@dataclass(slots=True)
+class RequestDecision(Conclusion):
+    """What the request rules came to."""
+
+    body: dict[str, Any]
+    model: str
+    edits: list[Edits] = field(default_factory=list)
 
     def apply(self, raw: bytes) -> bytes:
         """The body's text with all edits made; ``raw`` is what ``body`` was parsed from before."""
@@ -55,7 +67,7 @@ def judge(policies: Iterable[Policy], request: Request, tally: Tally) -> Request
     for policy in policies:
         if policy.request is not None:
             request = _run(policy, request, decision, tally)
-    if decision.outcome in (Outcome.BLOCK, Outcome.REPLY):
+    if decision.stops:
         decision.body, decision.model, decision.edits, decision.answer = original.body, original.model, [], ()
     return decision
 
