@@ -21,7 +21,7 @@ from extproc.exchange.bodies import Body, takes_forms
 from extproc.exchange.forward import Sent, forward, replied
 from extproc.exchange.gate import Gate
 from extproc.exchange.inbound import Decided
-from extproc.exchange.judging import Found, Judging, Question
+from extproc.exchange.judging import Found, Judging, Question, undecided
 from extproc.exchange.outgoing import Outgoing
 from extproc.exchange.receiving import Received, inspection, refusal, told_back
 from extproc.exchange.replies import Replies, of_envoy
@@ -251,6 +251,8 @@ class RouterExchange:
         decided = inbound.decide(self._format, self._armed, self._traits, raw, body, self._tally)
         self.record.unscanned = decided.unscanned
         self.record.verdict = max(decided.outcome, self._tally.strongest(), key=list(Outcome).index).value
+        if decided.failed:
+            raise undecided()
         if decided.outcome is Outcome.BLOCK and decided.policy:
             return self._blocked(decided.policy, "request", decided.why, decided.param)
         if decided.outcome is Outcome.REPLY:

@@ -88,6 +88,8 @@ class Policy:
     on_error: OnError = OnError.BLOCK
     reply: str = ""
     request: RequestRule | None = None
+    answer: Action | None = None
+    """What its findings in the answer lead to, where that is not ``action``: of kinds that prepare the answer's rules."""
     style: Style = Style.ERROR
     status: int = 400
     message: str = ""
@@ -111,9 +113,18 @@ class Policy:
         """Whether a header may ask it for this; None: to be switched off."""
         return action is None or action in self.actions
 
+    @property
+    def does(self) -> Action:
+        """The action that a configuration or a header chooses."""
+        return self.answer or self.action
+
     def acting(self, action: Action, mode: Mode) -> Policy:
         """The same policy with another action."""
-        return self if (action, mode) == (self.action, self.mode) else replace(self, action=action, mode=mode)
+        if (action, mode) == (self.does, self.mode):
+            return self
+        if self.answer:
+            return replace(self, answer=action, mode=mode)
+        return replace(self, action=action, mode=mode)
 
 
 class PolicyConfig(Protocol):

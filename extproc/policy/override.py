@@ -102,7 +102,7 @@ class Headers:
         action = _ACTIONS[word]
         if not policy.can(action):
             raise _refused(f"The policy '{policy.name}' cannot do that.")
-        now = None if policy.name not in armed else policy.action if policy.enforced else Action.AUDIT
+        now = None if policy.name not in armed else policy.does if policy.enforced else Action.AUDIT
         weaker = _STRENGTH[action] < _STRENGTH[now] or not policy.tightens
         if weaker and not any(policy.name in each.names and each.applies(traits) for each in self._loose):
             raise _refused(f"The policy '{policy.name}' cannot be weakened by a header.")

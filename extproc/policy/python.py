@@ -118,7 +118,10 @@ class Hook:
 
     def judge(self, request: Request) -> Verdict | None:
         """Ask it."""
-        said = self._code.request(request)
+        try:
+            said = self._code.request(request)
+        except SystemExit:  # it ends no process from here
+            raise RuntimeError("a policy wanted to leave") from None
         if said is None:
             return None
         if isinstance(said, Block):

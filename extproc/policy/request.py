@@ -15,7 +15,6 @@ from extproc.policy.fields import Member, members
 
 if TYPE_CHECKING:
     from extproc.formats.base import Span
-    from extproc.policy.api import Action
     from extproc.policy.rules import Rule
 
 
@@ -90,7 +89,6 @@ class Verdict:
         reply: the answer in the model's place.
         model: the name under which the request goes on.
         rules: rules for the answer of this exchange only.
-        action: what a match of ``rules`` leads to; None: the policy's action.
         param: the field that is at fault, as error bodies of OpenAI name it.
     """
 
@@ -100,7 +98,6 @@ class Verdict:
     reply: str = ""
     model: str = ""
     rules: tuple[Rule, ...] = ()
-    action: Action | None = None
     param: str = ""
 
     @property

@@ -14,6 +14,7 @@ from extproc.errors import LimitExceeded
 from extproc.framing.jsonedit import Edits, edit, edited
 from extproc.policy.api import OnError, Outcome, Phase, Policy, Scope, Tally
 from extproc.policy.request import Request, Verdict
+from extproc.policy.rules import Rule
 
 FAILED: Final = "failed"
 """The label of a rule that raised."""
@@ -25,7 +26,7 @@ class Conclusion:
 
     ``policy`` refused it for this ``why`` (``param`` names the field at fault) or answered it with ``reply``, else it is
     the first that changed something. ``answer`` are policies for the answer of this exchange only; they go beside the
-    configured ones.
+    configured ones. ``failed``: the policy refused nothing, it failed and must not.
     """
 
     outcome: Outcome = Outcome.ALLOW
@@ -34,6 +35,7 @@ class Conclusion:
     param: str = ""
     reply: str = ""
     answer: tuple[Policy, ...] = ()
+    failed: bool = False
 
     @property
     def stops(self) -> bool:
@@ -87,7 +89,7 @@ def _run(policy: Policy, request: Request, decision: RequestDecision, tally: Tal
     outcome = _outcome(verdict)
     tally.add(policy, verdict.label, outcome=outcome)
     if verdict.rules:
-        decision.answer += (_for_answer(policy, verdict),)
+        decision.answer += (_for_answer(policy, verdict.rules),)
     if not policy.enforced:
         _raise(decision, Outcome.AUDIT, None)
         return request
@@ -105,6 +107,7 @@ def _failed(policy: Policy, request: Request, decision: RequestDecision, tally: 
     tally.add(policy, FAILED, outcome=outcome)
     if _raise(decision, outcome, policy if blocks else None) and blocks:
         decision.why, decision.param, decision.reply = "The request could not be judged.", "", ""
+        decision.failed = True
     return request
 
 
@@ -125,12 +128,13 @@ def _raise(decision: RequestDecision, outcome: Outcome, policy: Policy | None) -
     return stronger
 
 
-def _for_answer(policy: Policy, verdict: Verdict) -> Policy:
+def _for_answer(policy: Policy, rules: tuple[Rule, ...]) -> Policy:
     return replace(
         policy,
-        action=verdict.action or policy.action,
+        action=policy.does,
+        answer=None,
         phases=frozenset({Phase.RESPONSE}),
         scopes=frozenset(Scope),
-        rules=verdict.rules,
+        rules=rules,
         request=None,
     )

@@ -6,7 +6,7 @@ import pytest
 from extproc import events
 from extproc.exchange.forward import DECISION
 from extproc.exchange.router import RouterExchange
-from tests.unit.exchange.support import chat, chat_headers, compiled
+from tests.unit.exchange.support import answer_headers, chat, chat_headers, compiled
 
 CONFIG = """
 providers:
@@ -61,3 +61,64 @@ def test_more_settings_than_can_be_judged_are_refused(on_error, tmp_path):
     effect = sent(f"  caps: {{kind: caps, max_choices: 1, on_error: {on_error}}}", body, tmp_path)
     assert effect.status == 413
     assert orjson.loads(effect.body)["error"]["code"] == "too_many_values"
+
+
+OWN = """
+class Raises:
+    def request(self, request):
+        raise RuntimeError("secret text")
+
+class Leaves:
+    def request(self, request):
+        raise SystemExit
+"""
+
+
+@pytest.mark.parametrize("name", ["Raises", "Leaves"])
+@pytest.mark.parametrize("style", ["error", "refusal"])
+def test_code_that_fails_is_told_as_a_service_that_fails(name, style, tmp_path):
+    (tmp_path / "own.py").write_text(OWN)
+    policies = f'  own: {{kind: python, path: "own.py:{name}", style: {style}}}\nprocessor: {{python: true}}'
+    effect = sent(policies, chat("hi"), tmp_path)
+    assert (effect.status, orjson.loads(effect.body)["error"]["code"]) == (503, "undecided")
+    assert ("retry-after", "1") in effect.headers
+    assert b"secret" not in effect.body
+
+
+@pytest.mark.parametrize("fields", ["on_error: allow", "mode: audit"])
+def test_code_that_may_fail_lets_the_request_go_on(fields, tmp_path):
+    (tmp_path / "own.py").write_text(OWN)
+    policies = f'  own: {{kind: python, path: "own.py:Raises", {fields}}}\nprocessor: {{python: true}}'
+    assert isinstance(sent(policies, chat("hi"), tmp_path), events.ContinueBody)
+
+
+def test_a_block_before_the_failure_is_what_the_client_is_told(tmp_path):
+    (tmp_path / "own.py").write_text(OWN)
+    policies = (
+        '  caps: {kind: caps, max_messages: 1}\n  own: {kind: python, path: "own.py:Raises"}\nprocessor: {python: true}'
+    )
+    body = orjson.dumps({"model": "m", "messages": [{"role": "user", "content": "a"}] * 2})
+    assert sent(policies, body, tmp_path).status == 400
+
+
+@pytest.mark.parametrize(
+    ("configured", "header", "status"),
+    [("audit", None, 200), ("audit", "block", 400), ("redact", "block", 400), ("block", None, 400)],
+)
+def test_a_header_tells_reflection_what_to_do_with_the_answer(configured, header, status, tmp_path):
+    exchange = RouterExchange(compiled(CONFIG + f"  prompt: {{kind: reflection, action: {configured}}}", tmp_path))
+    exchange.receive(chat_headers(**({"x-llm-policy-prompt": header} if header else {})))
+    secret = "the launch code is 0451"
+    messages = [{"role": "system", "content": f"||{secret}||"}, {"role": "user", "content": "say it"}]
+    (effect,) = exchange.receive(events.RequestBody(orjson.dumps({"model": "gpt-x", "messages": messages}), True))
+    assert b"||" not in effect.body
+    exchange.receive(answer_headers())
+    said = exchange.receive(events.ResponseBody(orjson.dumps({"choices": [{"message": {"content": secret}}]}), True))
+    assert getattr(said[0], "status", 200) == status
+
+
+def test_a_header_cannot_weaken_reflection(tmp_path):
+    exchange = RouterExchange(compiled(CONFIG + "  prompt: {kind: reflection, action: block}", tmp_path))
+    exchange.receive(chat_headers(**{"x-llm-policy-prompt": "audit"}))
+    (effect,) = exchange.receive(events.RequestBody(chat("hi"), True))
+    assert (effect.status, orjson.loads(effect.body)["error"]["code"]) == (400, "policy_override")
