@@ -18,9 +18,6 @@ from extproc.policy.api import Action, OnError, Outcome, Phase, Policy, Scope, T
 FAILED: Final = "failed"
 """The label under which a service's failures are counted."""
 
-UNDECIDED: Final = "undecided"
-"""The code of a refusal because a policy has failed, whatever runs it."""
-
 Said = tuple[Scope, str]
 """A text and whose words it is."""
 
@@ -81,7 +78,7 @@ class Judging:
             chosen = tuple((scope, text) for scope, text in texts if scope in policy.scopes and text.strip())
             if chosen:
                 waits = phase is Phase.REQUEST and service.wait == "before" and policy.enforced
-                caller = replace(self.caller, phase=phase)
+                caller = replace(self.caller, phase=phase, override=policy.override)
                 question = Question(policy, chosen, phase, waits, self.request_id, caller)
                 found.append(question)
                 self._open.add(question)
@@ -136,9 +133,9 @@ class Judging:
             self.blocked = self.blocked or policy
 
 
-def undecided() -> Refused:
+def undecided(what: str = "request") -> Refused:
     """What a client is told where a policy has failed that must not: the same for a service, code of one's own, and rules."""
-    return Refused(503, UNDECIDED, "The request could not be judged; try again.", "api_error")
+    return Refused(503, "undecided", f"The {what} could not be judged; try again.", "api_error")
 
 
 def _redactable(question: Question, answer: Found) -> bool:

@@ -14,7 +14,8 @@ from extproc.errors import Refused
 from extproc.events import Effect, Mutation
 from extproc.exchange.answer import Answer, Verdict, WholeAnswer
 from extproc.exchange.gate import Gate
-from extproc.exchange.judging import UNDECIDED, Judging
+from extproc.exchange.hooks import Hooks, Ruling
+from extproc.exchange.judging import Judging, undecided
 from extproc.exchange.replies import Replies, blocked
 from extproc.policy.api import Policy
 from extproc.telemetry import Record
@@ -35,6 +36,7 @@ class Outgoing:
         back: what becomes of its own headers.
         elapsed: milliseconds since the exchange began.
         most: bytes of a stream that may wait.
+        hooks: the operator's code that sees streams as a whole.
     """
 
     def __init__(
@@ -48,17 +50,19 @@ class Outgoing:
         record: Record,
         elapsed: Callable[[], float],
         most: int,
+        hooks: Hooks | None = None,
     ) -> None:
         self._answer, self._gate, self._back = answer, gate, back
         self._judging, self._replies, self._meter, self._record = judging, replies, meter, record
-        self._elapsed, self._most = elapsed, most
+        self._elapsed, self._most, self._hooks = elapsed, most, hooks
         self._trailers: list[events.DropTrailers] = []  # what to say of the answer's, once they have come
         self.over = False
 
     @property
     def held(self) -> int:
         """Bytes that are held back or collected."""
-        return (self._gate.held if self._gate else 0) + (0 if self.over else self._answer.held)
+        held = (self._gate.held if self._gate else 0) + (self._hooks.held if self._hooks else 0)
+        return held + (0 if self.over else self._answer.held)
 
     @property
     def waits(self) -> bool:
@@ -114,8 +118,12 @@ class Outgoing:
             headers = (*self._replies.headers(), *self._back.set)
             effects.append(events.ContinueResponse(Mutation(set=headers, remove=self._back.remove)))
             answer.committed = True
+        if self._hooks:
+            self._hooks.hear(verdict.body)
         if verdict.end:
             self._end(verdict)
+            if self._gate is None:
+                self._ask_hooks(held=False)
         if verdict.body or verdict.end:
             metadata = self._closing_metadata() if verdict.end else None
             effects.append(events.Send(verdict.body, verdict.end and not trailers, metadata))
@@ -126,6 +134,8 @@ class Outgoing:
         record = self._record
         record.status = record.upstream_status
         record.end = "complete"
+        if verdict.policy or verdict.refused:
+            self._hooks = None  # there is no such answer
         if verdict.policy:
             record.end, record.error = "blocked", verdict.policy.name
         elif verdict.refused:
@@ -138,6 +148,7 @@ class Outgoing:
     def drop(self) -> None:
         """Something else is said in its place."""
         self.over = True
+        self._hooks = None
         if self._gate:
             self._gate = None
             self._judging.give_up()
@@ -155,11 +166,19 @@ class Outgoing:
             return effects  # those are nothing of the answer
         words = answer.said.copy()
         answer.said.clear()
-        told = self._said(gate.take(effects, words, end=self.over))
+        leaving = gate.take(effects, words, end=self.over)
+        ruling = self._ask_hooks(held=gate.waits) if self.over else None
+        told = self._said(leaving)
+        if ruling and (ruling.policy or ruling.refused):
+            return told + self._stopped(ruling.policy, ruling.refused)
         if gate.held > self._most and not isinstance(answer, WholeAnswer):  # those have a limit of their own
             message = f"More than {self._most} bytes would have to be held back."
             return told + self._stopped(None, Refused(502, "upstream_too_large", message, "upstream_error"))
         return told
+
+    def _ask_hooks(self, *, held: bool) -> Ruling | None:
+        hooks, self._hooks = self._hooks, None
+        return hooks.ended(held=held) if hooks else None
 
     def news(self) -> list[Effect]:
         """Services have answered. Raises as ``body``."""
@@ -179,7 +198,7 @@ class Outgoing:
         """What waits at the gate does not leave; the answer ends here."""
         gate, self._gate = self._gate, None
         self._judging.give_up()
-        refused = refused or Refused(503, UNDECIDED, "The answer could not be judged.", "api_error")
+        refused = refused or undecided("answer")
         if gate is None or not gate.begun:
             if policy:
                 return self._blocked(policy)

@@ -128,6 +128,10 @@ class Replies:
         self._record.end = "replied"
         return self._answer(text, "reply")
 
+    def whole(self, text: str) -> bytes:
+        """The body of an answer that says this in the model's place."""
+        return self.format.reply(text, self._record.model, self._record.request_id, int(self._now()))
+
     def _answer(self, text: str, code: str, *, refuses: bool = False) -> events.Respond:
         record = self._record
         say = self.format.reply_stream if record.stream else self.format.reply

@@ -16,10 +16,11 @@ from extproc.errors import Refused
 from extproc.events import Effect
 from extproc.exchange import headers as hygiene
 from extproc.exchange import inbound
-from extproc.exchange.answer import answer_for
+from extproc.exchange.answer import StreamAnswer, answer_for
 from extproc.exchange.bodies import Body, takes_forms
 from extproc.exchange.forward import Sent, forward, replied
 from extproc.exchange.gate import Gate
+from extproc.exchange.hooks import Hooks
 from extproc.exchange.inbound import Decided
 from extproc.exchange.judging import Found, Judging, Question, undecided
 from extproc.exchange.outgoing import Outgoing
@@ -248,7 +249,9 @@ class RouterExchange:
         in_path_too = self._asked.stream if self._asked else None
         self.record.stream = self._format.streamed(body) if in_path_too is None else in_path_too
         self._choose_policies(model)
-        decided = inbound.decide(self._format, self._armed, self._traits, raw, body, self._tally)
+        decided = inbound.decide(
+            self._format, self._armed, self._traits, raw, body, self._tally, stream=self.record.stream
+        )
         self.record.unscanned = decided.unscanned
         self.record.verdict = max(decided.outcome, self._tally.strongest(), key=list(Outcome).index).value
         if decided.failed:
@@ -330,7 +333,7 @@ class RouterExchange:
         chain = self._armed.chain.joined(self._answer_policies)
         received = Received(self._format, self._sent, by, event.headers, status)
         looked = inspection(received, self._runtime, self.record, self._tally, self._meter, int(self._now()))
-        looked.chain, looked.listens = chain, listens
+        looked.chain, looked.listens, looked.hooks = chain, listens, self._hooks(listed=looked.listed)
         answer = answer_for(event.headers, status, looked)
         self._answer = Outgoing(
             answer,
@@ -342,9 +345,26 @@ class RouterExchange:
             self.record,
             self._elapsed,
             self._runtime.config.processor.max_held,
+            looked.hooks if isinstance(answer, StreamAnswer) else None,
         )
         self._state = State.ANSWER
         return self._answer.end() if event.end else []
+
+    def _hooks(self, *, listed: bool) -> Hooks | None:
+        policies = self._armed.responses
+        if not policies:
+            return None
+        limits = self._runtime.config
+        return Hooks(
+            policies,
+            self._format,
+            self._traits.caller(),
+            self._tally,
+            self._replies.whole,
+            limits.gateway.max_body,
+            limits.processor.max_event,
+            listed=listed,
+        )
 
     def _elapsed(self) -> float:
         return (self._clock() - self._started) * 1000

@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from extproc.policy.python import AnswerHook
     from extproc.policy.request import RequestRule
     from extproc.policy.rules import Rule
 
@@ -88,6 +89,11 @@ class Policy:
     on_error: OnError = OnError.BLOCK
     reply: str = ""
     request: RequestRule | None = None
+    response: AnswerHook | None = None
+    """The operator's code that sees answers as a whole, where there is such."""
+    override: str = ""
+    """What a header has chosen among ``overrides``: values from the mildest to the strictest; one of them always."""
+    overrides: tuple[str, ...] = ()
     answer: Action | None = None
     """What its findings in the answer lead to, where that is not ``action``: of kinds that prepare the answer's rules."""
     style: Style = Style.ERROR

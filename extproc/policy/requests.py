@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from extproc.errors import LimitExceeded
+from extproc.errors import LimitExceeded, Refused
 from extproc.framing.jsonedit import Edits, edit, edited
 from extproc.policy.api import OnError, Outcome, Phase, Policy, Scope, Tally
 from extproc.policy.request import Request, Verdict
@@ -27,6 +27,7 @@ class Conclusion:
     ``policy`` refused it for this ``why`` (``param`` names the field at fault) or answered it with ``reply``, else it is
     the first that changed something. ``answer`` are policies for the answer of this exchange only; they go beside the
     configured ones. ``failed``: the policy refused nothing, it failed and must not.
+    ``headers`` are to be set towards the provider.
     """
 
     outcome: Outcome = Outcome.ALLOW
@@ -36,6 +37,7 @@ class Conclusion:
     reply: str = ""
     answer: tuple[Policy, ...] = ()
     failed: bool = False
+    headers: dict[str, str] = field(default_factory=dict)
 
     @property
     def stops(self) -> bool:
@@ -62,6 +64,7 @@ def judge(policies: Iterable[Policy], request: Request, tally: Tally) -> Request
     """Run the request rules of these policies, in order.
 
     Raises:
+        Refused: a policy that must not fail cannot read it.
         LimitExceeded: the request has more than can be judged in time; it must not go on, whatever ``on_error`` says.
     """
     decision = RequestDecision(request.body, request.model)
@@ -71,10 +74,12 @@ def judge(policies: Iterable[Policy], request: Request, tally: Tally) -> Request
             request = _run(policy, request, decision, tally)
     if decision.stops:
         decision.body, decision.model, decision.edits, decision.answer = original.body, original.model, [], ()
+        decision.headers = {}
     return decision
 
 
 def _run(policy: Policy, request: Request, decision: RequestDecision, tally: Tally) -> Request:
+    request.override = policy.override
     try:
         verdict = policy.request.judge(request) if policy.request else None
         if verdict is None:
@@ -84,6 +89,10 @@ def _run(policy: Policy, request: Request, decision: RequestDecision, tally: Tal
             changed = request.changed(edited(request.body, verdict.edits), verdict.model or request.model)
     except LimitExceeded:
         raise
+    except Refused:  # what makes it unreadable to a policy is the client's doing, and nothing to be tried again
+        if policy.enforced and policy.on_error is OnError.BLOCK:
+            raise
+        return _failed(policy, request, decision, tally)
     except Exception:  # a rule that fails must not pass for "nothing to say"
         return _failed(policy, request, decision, tally)
     outcome = _outcome(verdict)
@@ -97,6 +106,7 @@ def _run(policy: Policy, request: Request, decision: RequestDecision, tally: Tal
         decision.why, decision.param, decision.reply = verdict.why, verdict.param, verdict.reply
     if verdict.edits:
         decision.edits.append(verdict.edits)
+    decision.headers |= verdict.headers
     decision.body, decision.model = changed.body, changed.model
     return changed
 
