@@ -16,6 +16,7 @@ from extproc.events import Headers
 from extproc.exchange import whole
 from extproc.exchange.converting import Conversion
 from extproc.exchange.gate import Words
+from extproc.exchange.hooks import Hooks
 from extproc.exchange.streamed import GuardedStream, only_usage
 from extproc.formats import openai_audio, subtitles
 from extproc.formats.base import Format
@@ -84,7 +85,7 @@ class Inspection:
 
     ``format`` is the client's. ``conversion`` turns the answer into it first; ``streams``: it then is a stream.
     ``listens``: somebody wants to hear what it says. ``hides_usage``: a stream's usage was asked for by us, not by the
-    client. ``listed``: the client wants the one answer in an array.
+    client. ``listed``: the client wants the one answer in an array. ``hooks``: the operator's code that sees whole answers.
     """
 
     runtime: Runtime
@@ -97,6 +98,7 @@ class Inspection:
     listens: bool = False
     hides_usage: bool = False
     listed: bool = False
+    hooks: Hooks | None = None
 
 
 def answer_for(headers: Headers, status: int, inspection: Inspection) -> Answer:
@@ -112,7 +114,12 @@ def answer_for(headers: Headers, status: int, inspection: Inspection) -> Answer:
     if status == 200 and not converts and openai_audio.sound(media) and inspection.format.name == openai_audio.NAME:
         return ObservedAnswer(inspection, streamed=False)  # what no text rule can read; the record says so
     streamed = inspection.streams if converts else status == 200 and media == inspection.format.framing.media
-    guards = inspection.listens or inspection.listed or inspection.chain.guards(Phase.RESPONSE)
+    guards = (
+        inspection.listens
+        or inspection.listed
+        or inspection.hooks is not None
+        or inspection.chain.guards(Phase.RESPONSE)
+    )
     if status == 200 and not guards and not converts:
         return ObservedAnswer(inspection, streamed=streamed)
     coding = compression.coding(headers.get("content-encoding", ""))
@@ -335,6 +342,11 @@ class WholeAnswer:
         blocked = decision.policy if decision.outcome is Outcome.BLOCK else None
         if blocked and not decision.cuts:
             return Verdict(end=True, refused=Refused(400, blocked.name, ""), policy=blocked)
+        if self._inspection.hooks and self._status == 200:
+            ruling = self._inspection.hooks.whole(sent)
+            if ruling.policy or ruling.refused:
+                return Verdict(end=True, refused=ruling.refused or Refused(400, "", ""), policy=ruling.policy)
+            sent = ruling.sent
         if self._inspection.listens:
             spans = self._inspection.format.response_spans(value if sent is raw else parse(sent))
             self.said += [(span.path, span.scope, span.text) for span in spans]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from extproc import events
@@ -31,6 +31,7 @@ class Sent:
 
     ``body`` is None where it is what came, ``whole`` what goes on in any case; ``plans`` are the backends that can serve it.
     ``usage``: the client wants a stream's usage; ``hides``: it was asked for all the same.
+    ``headers`` are those that policies set.
     """
 
     group: Group
@@ -42,6 +43,7 @@ class Sent:
     usage: bool = True
     hides: bool = False
     media: str = "application/json"
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def only(self) -> Plan | None:
@@ -57,6 +59,7 @@ def forward(headers: events.Headers, sent: Sent, now: float) -> events.ContinueB
     """
     group = sent.group
     changes: events.Pairs = (
+        *sent.headers.items(),  # first: what comes after overwrites them
         (hygiene.REROUTE, group.slug),
         *hygiene.to_providers(sent.media),
         ("x-request-id", sent.request_id),
@@ -76,7 +79,7 @@ def forward(headers: events.Headers, sent: Sent, now: float) -> events.ContinueB
         sent.body,
         events.Mutation(
             set=changes,
-            remove=hygiene.not_upstream(headers, group.passed),
+            remove=hygiene.not_upstream(headers, group.passed | sent.headers.keys()),
             reroute=True,
             metadata=metadata,
         ),

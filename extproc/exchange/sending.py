@@ -55,6 +55,7 @@ def send(
         changed,
         sent,
         media=media,
+        headers=decided.headers,
         usage=planning.wants_usage(wanted, value),
         hides=with_usage is not None,
     )

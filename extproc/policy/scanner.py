@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sys
 from collections import defaultdict
+from collections.abc import Iterable
 from itertools import islice
 from operator import itemgetter, lt, neg, sub
 from typing import Final, NamedTuple, Protocol
@@ -41,27 +42,13 @@ class Op(NamedTuple):
     text: str | None = None
 
 
-class Scanner:
-    """Immutable; shared by all exchanges. ``entries`` are (policy, rule) in order of precedence.
+class Ruled:
+    """The rules of several policies. ``entries`` are (policy, rule) in order of precedence; a match names one by its place."""
 
-    ``behind`` is how many characters before a match its rule may look at.
-    """
+    __slots__ = ("entries",)
 
-    __slots__ = ("_gates", "_hardened", "_others", "_regexes", "_words", "behind", "entries")
-
-    def __init__(self, entries: tuple[tuple[Policy, Rule], ...]) -> None:
-        self.entries = entries
-        regexes = [(index, rule) for index, (_, rule) in enumerate(entries) if isinstance(rule, RegexRule)]
-        words = [(index, rule) for index, (_, rule) in enumerate(entries) if isinstance(rule, WordRule)]
-        self.behind = max((rule.behind for _, rule in regexes), default=1)
-        hardened = [(index, rule) for index, (_, rule) in enumerate(entries) if isinstance(rule, HardenedWords)]
-        bundled = {index for index, _ in (*regexes, *words, *hardened)}
-        self._gates = _by_gate(regexes)
-        regexes = [(index, rule) for index, rule in regexes if rule.gate is None]
-        self._regexes = RegexBundle(regexes) if regexes else None
-        self._words = WordBundle(words) if words else None
-        self._hardened = HardenedBundle(hardened) if hardened else None
-        self._others = [index for index in range(len(entries)) if index not in bundled]
+    def __init__(self, entries: Iterable[tuple[Policy, Rule]]) -> None:
+        self.entries = tuple(entries)
 
     def __bool__(self) -> bool:
         return bool(self.entries)
@@ -73,6 +60,29 @@ class Scanner:
     def rule(self, match: Match) -> Rule:
         """The rule a match belongs to."""
         return self.entries[match.order][1]
+
+
+class Scanner(Ruled):
+    """Finds all matches. Immutable; shared by all exchanges.
+
+    ``behind`` is how many characters before a match its rule may look at.
+    """
+
+    __slots__ = ("_gates", "_hardened", "_others", "_regexes", "_words", "behind")
+
+    def __init__(self, entries: tuple[tuple[Policy, Rule], ...]) -> None:
+        super().__init__(entries)
+        regexes = [(index, rule) for index, (_, rule) in enumerate(entries) if isinstance(rule, RegexRule)]
+        words = [(index, rule) for index, (_, rule) in enumerate(entries) if isinstance(rule, WordRule)]
+        self.behind = max((rule.behind for _, rule in regexes), default=1)
+        hardened = [(index, rule) for index, (_, rule) in enumerate(entries) if isinstance(rule, HardenedWords)]
+        bundled = {index for index, _ in (*regexes, *words, *hardened)}
+        self._gates = _by_gate(regexes)
+        regexes = [(index, rule) for index, rule in regexes if rule.gate is None]
+        self._regexes = RegexBundle(regexes) if regexes else None
+        self._words = WordBundle(words) if words else None
+        self._hardened = HardenedBundle(hardened) if hardened else None
+        self._others = [index for index in range(len(entries)) if index not in bundled]
 
     def pending(self, sample: Sample, start: int) -> int:
         """The least place at or after ``start`` where a match of any rule may be under way."""
