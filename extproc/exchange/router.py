@@ -26,7 +26,7 @@ from extproc.exchange.judging import Found, Judging, Question, undecided
 from extproc.exchange.outgoing import Outgoing
 from extproc.exchange.receiving import Received, inspection, refusal, told_back
 from extproc.exchange.replies import Replies, of_envoy
-from extproc.exchange.sending import send
+from extproc.exchange.sending import estimate, send
 from extproc.exchange.state import State, step
 from extproc.formats.registry import CHAT, FORMATS
 from extproc.operations import Asked, Operation, spoken
@@ -286,6 +286,8 @@ class RouterExchange:
         if group is None or self._asked is None:
             raise Refused(404, "model_not_found", "There is no such model here.")
         self.record.group = group.name
+        if counted := estimate(self._asked, group, decided):
+            return self._respond(200, counted, "counted")
         sent = send(self._asked, self._headers, group, decided, self.record, body, received)
         effects: list[Effect] = [forward(self._headers, sent, self._now())]
         self._idle = group.idle_timeout

@@ -98,7 +98,7 @@ class Clip:
             one = int(not gap and most >= 0)  # the letter that stands for the rest
             cut = max(most, 0)
             parts.append(text[at:cut])
-            if one:  # the run's last: a sign at its end is where the next word may begin. Of a run too long to hold, its fourth
+            if one:  # the run's last: at a sign the next word may begin. Of a run that is too long to hold, its fourth
                 parts.append(text[end - 1 if end - most <= _HELD_MAX else cut])
             sources += (cut - at, end - cut)
             showns += (cut - at, one)
