@@ -1,0 +1,123 @@
+"""Defects a sixth review confirmed: each test states what should hold, and fails until it does."""
+
+import orjson
+import pytest
+
+from extproc import events
+from extproc.chat.codec import Context
+from extproc.chat.losses import Losses
+from extproc.exchange.forward import DECISION
+from extproc.exchange.planning import Wanted
+from extproc.exchange.router import RouterExchange
+from extproc.exchange.upstream import BACKEND, UpstreamExchange
+from extproc.formats.registry import FORMATS
+from tests.unit.exchange import support as s
+
+BEDROCK = "type: bedrock, region: eu-central-1"
+AWS = {"ID": "AKIDEXAMPLEEXAMPLE", "SECRET": "secret", "TOKEN": "token"}
+TEXT = "sk-ant-api03-" + "a1B2" * 20
+
+
+# keys
+
+
+def converse(headers=()):
+    asked = {":path": "/model/amazon.nova-pro-v1:0/converse", **dict(headers)}
+    return s.chat_headers(**asked), events.RequestBody(
+        b'{"messages": [{"role": "user", "content": [{"text": "hi"}]}]}', True
+    )
+
+
+def test_a_clients_session_token_does_not_go_along_with_keys_that_have_none(tmp_path):
+    runtime = s.compiled(f"providers: {{bedrock: {{{BEDROCK}, keys: [env:ID, env:SECRET]}}}}", tmp_path, AWS)
+    exchange = RouterExchange(runtime)
+    headers, body = converse({"x-amz-security-token": "the client's", "x-amz-date": "20260101T000000Z"})
+    exchange.receive(headers)
+    mutation = exchange.receive(body)[0].mutation
+    assert "x-amz-security-token" in mutation.remove
+    assert {"authorization", "x-amz-date"} <= dict(mutation.set).keys()
+
+
+def test_a_session_token_of_an_earlier_attempt_does_not_go_along_with_keys_that_have_none(tmp_path):
+    text = (
+        f"providers: {{one: {{{BEDROCK}, keys: [env:ID, env:SECRET, env:TOKEN]}}, "
+        f"two: {{{BEDROCK}, keys: [env:ID, env:SECRET]}}}}\n"
+        "models: {nova: [one/amazon.nova-pro-v1:0, two/amazon.nova-pro-v1:0]}"
+    )
+    runtime = s.compiled(text, tmp_path, AWS)
+    wanted = Wanted("chat", "bedrock-converse", "nova", stream=False, named=False).told()
+    for backend, removed in zip(runtime.group("nova").backends, (False, True), strict=True):
+        exchange = UpstreamExchange(runtime)
+        exchange.receive(events.RequestHeaders({}, False, {BACKEND: backend.id}, {DECISION: {"group": "g", **wanted}}))
+        mutation = exchange.receive(events.RequestBody(b"{}", True))[0].mutation
+        assert ("x-amz-security-token" in mutation.remove) is removed
+        assert ("x-amz-security-token" in dict(mutation.set)) is not removed
+
+
+# texts that look like data
+
+
+@pytest.mark.parametrize(
+    ("format_", "body"),
+    [
+        ("anthropic-messages", {}),
+        ("anthropic-count", {}),
+        ("bedrock-invoke-anthropic", {}),
+        ("bedrock-invoke", {}),
+    ],
+)
+@pytest.mark.parametrize("nested", [False, True])
+def test_a_document_of_plain_text_is_a_text_whatever_it_looks_like(format_, body, nested):
+    block = {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": TEXT}}
+    if nested:
+        block = {"type": "tool_result", "tool_use_id": "t", "content": [block]}
+    spans = FORMATS[format_].request_spans({**body, "messages": [{"role": "user", "content": [block]}]})
+    assert [span.text for span in spans if span.path[-1] == "data"] == [TEXT]
+
+
+@pytest.mark.parametrize("format_", ["anthropic-messages", "bedrock-invoke"])
+def test_what_a_tool_fetched_as_plain_text_is_a_text(format_):
+    source = {"type": "text", "media_type": "text/plain", "data": TEXT}
+    inner = {"type": "web_fetch_result", "content": {"type": "document", "source": source}}
+    body = {"content": [{"type": "web_fetch_tool_result", "tool_use_id": "t", "content": inner}]}
+    assert TEXT in [span.text for span in FORMATS[format_].response_spans(body)]
+
+
+@pytest.mark.parametrize("format_", ["anthropic-messages", "bedrock-invoke"])
+def test_pictures_and_redacted_thoughts_stay_data(format_):
+    picture = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": TEXT}}
+    content = [
+        picture,
+        {"type": "redacted_thinking", "data": TEXT},
+        {"type": "input_audio", "input_audio": {"data": TEXT}},
+    ]
+    spans = FORMATS[format_].request_spans({"messages": [{"role": "user", "content": content}]})
+    assert TEXT not in [span.text for span in spans]
+
+
+# what nobody expects
+
+
+@pytest.mark.parametrize("odd", [[], {}, None, 5])
+def test_types_that_are_no_texts(odd):
+    source = {"type": odd, "media_type": "text/plain", "data": "x"}
+    body = {"messages": [{"role": "user", "content": [{"type": "document", "source": source}]}]}
+    assert FORMATS["anthropic-messages"].unscanned(body) == ["file"]
+
+
+def test_an_item_without_a_type_is_written_again():
+    codec = FORMATS["openai-responses"].codec
+    message = {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "hi"}]}
+    answer = codec.decode_answer({"output": [{"odd": 1}, message]})
+    written = codec.encode_answer(answer, Context("r", "m", 1), Losses())
+    assert [each.get("type") for each in written["output"]] == [None, "message"]
+
+
+@pytest.mark.parametrize("role", [[], {}, 5])
+def test_a_role_that_is_no_text_is_refused(tmp_path, role):
+    runtime = s.compiled('providers: {main: {type: openai-compatible, base_url: "http://h/v1", keys: none}}', tmp_path)
+    exchange = RouterExchange(runtime)
+    headers, _ = converse()
+    exchange.receive(headers)
+    raw = orjson.dumps({"messages": [{"role": role, "content": [{"text": "hi"}]}]})
+    assert exchange.receive(events.RequestBody(raw, True))[0].status == 400
