@@ -121,3 +121,90 @@ def test_a_role_that_is_no_text_is_refused(tmp_path, role):
     exchange.receive(headers)
     raw = orjson.dumps({"messages": [{"role": role, "content": [{"text": "hi"}]}]})
     assert exchange.receive(events.RequestBody(raw, True))[0].status == 400
+
+
+# what stays here
+
+
+def test_names_that_a_client_gives_to_members_do_not_reach_logs(tmp_path):
+    exchange = RouterExchange(s.compiled("providers: {anthropic: {keys: env:MAIN_KEY}}", tmp_path))
+    exchange.receive(s.chat_headers())
+    name = "sk-proj-0123456789abcdefghij"
+    message = {"role": "user", "content": "hi", name: 1}
+    body = orjson.dumps({"model": "claude-x", "messages": [message], "logit_bias": {name: 1}, f"{name}-2": {name: 1}})
+    assert isinstance(exchange.receive(events.RequestBody(body, True))[0], events.ContinueBody)
+    assert exchange.record.losses
+    assert "messages[0].*: unknown field" in exchange.record.losses
+    assert name not in orjson.dumps(exchange.record).decode()
+
+
+# what is collected
+
+
+def _streamed_unasked(tmp_path, limit):
+    text = f"providers: {{anthropic: {{keys: env:MAIN_KEY}}}}\ngateway: {{max_body: {limit}}}"
+    exchange = RouterExchange(s.compiled(text, tmp_path))
+    exchange.receive(s.chat_headers())
+    exchange.receive(events.RequestBody(orjson.dumps({"model": "claude-x", "messages": []}), True))
+    told = {"response.code_details": "via_upstream"}
+    exchange.receive(events.ResponseHeaders({":status": "200", "content-type": "text/event-stream"}, False, told, {}))
+    return exchange
+
+
+_START = b'event: message_start\ndata: {"type":"message_start","message":{"id":"m","type":"message","role":"assistant",'
+_START += b'"model":"c","content":[],"usage":{"input_tokens":1,"output_tokens":1}}}\n\n'
+_OPEN = b'data: {"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}\n\n'
+_SAID = (
+    b'data: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"' + b"a" * 1000 + b'"}}\n\n'
+)
+_LAST = b'data: {"type":"content_block_stop","index":0}\n\n'
+_LAST += b'data: {"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":9}}\n\n'
+_LAST += b'data: {"type":"message_stop"}\n\n'
+
+
+def test_a_stream_that_is_folded_into_one_answer_counts_as_held_and_is_limited_like_any_whole_answer(tmp_path):
+    exchange = _streamed_unasked(tmp_path, 8000)
+    exchange.receive(events.ResponseBody(_START + _OPEN, False))
+    for _ in range(4):
+        before = exchange.held
+        assert exchange.receive(events.ResponseBody(_SAID, False)) == []
+        assert exchange.held == before + len(_SAID)
+    effects = [effect for _ in range(6) for effect in exchange.receive(events.ResponseBody(_SAID, False))]
+    assert [effect.status for effect in effects] == [502]
+    assert exchange.record.error == "upstream_too_large"
+
+
+def test_a_stream_that_is_folded_into_one_answer_comes_out_whole(tmp_path):
+    exchange = _streamed_unasked(tmp_path, 8000)
+    effects = exchange.receive(events.ResponseBody(_START + _OPEN + _SAID + _LAST, True))
+    body = orjson.loads(b"".join(effect.body for effect in effects if isinstance(effect, events.Send)))
+    assert body["choices"][0]["message"]["content"] == "a" * 1000
+
+
+# a stream nobody inspects, but for the usage that was asked for
+
+
+def _observed(tmp_path):
+    text = 'providers: {main: {type: openai, base_url: "http://h/v1", keys: none}}\nattach: []\nprocessor: {max_event: 4096}'
+    exchange = RouterExchange(s.compiled(text, tmp_path))
+    exchange.receive(s.chat_headers())
+    body = orjson.dumps({"model": "gpt-x", "stream": True, "messages": [{"role": "user", "content": "hi"}]})
+    effect = exchange.receive(events.RequestBody(body, True))[0]
+    assert b"include_usage" in effect.body
+    exchange.receive(s.answer_headers("text/event-stream"))
+    return exchange
+
+
+@pytest.mark.parametrize("first", [b"", s.sse({"content": "before"})])
+@pytest.mark.parametrize("size", [100, 10_000])
+def test_the_client_is_told_where_events_can_no_longer_be_told_apart(tmp_path, first, size):
+    exchange = _observed(tmp_path)
+    stream = first + s.sse({"content": "x" * 5000}) + s.sse({"content": "after"}) + b"data: [DONE]\n\n"
+    effects = []
+    for at in range(0, len(stream), size):
+        effects += exchange.receive(events.ResponseBody(stream[at : at + size], at + size >= len(stream)))
+    assert exchange.record.error == "upstream_too_large"
+    sent = b"".join(effect.body for effect in effects if isinstance(effect, (events.Send, events.Respond)))
+    assert b"upstream_too_large" in sent
+    assert sent.startswith(first)
+    assert b"after" not in sent
