@@ -84,7 +84,7 @@ class Inspection:
 
     ``format`` is the client's. ``conversion`` turns the answer into it first; ``streams``: it then is a stream.
     ``listens``: somebody wants to hear what it says. ``hides_usage``: a stream's usage was asked for by us, not by the
-    client. ``listed``: the client wants the one answer in an array.
+    client. ``listed``: the client wants the one answer in an array. ``sounds``: it may be sound, because that was asked for.
     """
 
     runtime: Runtime
@@ -97,6 +97,7 @@ class Inspection:
     listens: bool = False
     hides_usage: bool = False
     listed: bool = False
+    sounds: bool = False
 
 
 def answer_for(headers: Headers, status: int, inspection: Inspection) -> Answer:
@@ -109,7 +110,7 @@ def answer_for(headers: Headers, status: int, inspection: Inspection) -> Answer:
     if 300 <= status < 400 or status < 200:
         raise Refused(502, "upstream_redirect", "The provider answered with a redirect.", "api_error")
     converts = inspection.conversion is not None
-    if status == 200 and not converts and openai_audio.sound(media) and inspection.format.name == openai_audio.NAME:
+    if status == 200 and not converts and inspection.sounds and openai_audio.sound(media):
         return ObservedAnswer(inspection, streamed=False)  # what no text rule can read; the record says so
     streamed = inspection.streams if converts else status == 200 and media == inspection.format.framing.media
     guards = inspection.listens or inspection.listed or inspection.chain.guards(Phase.RESPONSE)

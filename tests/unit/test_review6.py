@@ -6,11 +6,12 @@ import pytest
 from extproc import events
 from extproc.chat.codec import Context
 from extproc.chat.losses import Losses
-from extproc.exchange.forward import DECISION
+from extproc.exchange.forward import DECISION, SUBSET
 from extproc.exchange.planning import Wanted
 from extproc.exchange.router import RouterExchange
 from extproc.exchange.upstream import BACKEND, UpstreamExchange
 from extproc.formats.registry import FORMATS
+from extproc.framing import aws
 from tests.unit.exchange import support as s
 
 BEDROCK = "type: bedrock, region: eu-central-1"
@@ -208,3 +209,77 @@ def test_the_client_is_told_where_events_can_no_longer_be_told_apart(tmp_path, f
     assert b"upstream_too_large" in sent
     assert sent.startswith(first)
     assert b"after" not in sent
+
+
+# sound
+
+
+@pytest.mark.parametrize("media", ["audio/mpeg", "application/octet-stream"])
+def test_only_speech_is_sound(tmp_path, media):
+    text = """
+providers: {o: {type: openai, base_url: "http://h/v1", keys: none}}
+policies: {w: {kind: wordlist, words: [forbidden phrase], action: block}}
+"""
+    runtime = s.compiled(text, tmp_path)
+    part = 'Content-Disposition: form-data; name="'
+    form = f'--B\r\n{part}model"\r\n\r\nm\r\n--B\r\n{part}file"; filename="a.wav"\r\n\r\nx\r\n--B--\r\n'.encode()
+
+    def asked(path, body, content_type):
+        exchange = RouterExchange(runtime)
+        exchange.receive(s.chat_headers(**{":path": path, "content-type": content_type}))
+        exchange.receive(events.RequestBody(body, True))
+        exchange.receive(s.answer_headers(media))
+        return exchange.receive(events.ResponseBody(b'{"text": "a forbidden phrase"}', True))
+
+    for operation in ("transcriptions", "translations"):
+        (effect,) = asked(f"/v1/audio/{operation}", form, "multipart/form-data; boundary=B")
+        assert effect.status == 400
+    body = orjson.dumps({"model": "m", "input": "hi", "voice": "v"})
+    assert isinstance(asked("/v1/audio/speech", body, "application/json")[0], events.ContinueResponse)
+
+
+# messages of AWS
+
+
+def test_headers_that_mean_nothing_in_a_message_of_this_type_are_texts():
+    headers = {":message-type": "event", ":event-type": "messageStop", ":error-message": "said", ":exception-type": "so"}
+    packed = b"".join(aws._header(name, value) for name, value in headers.items())
+    (event,) = aws.NAMED.reader(1 << 16).feed(aws._message(packed, b"{}"))
+    assert event.other == b": :error-message said\n: :exception-type so"
+    (event,) = aws.NAMED.reader(1 << 16).feed(aws.framed("messageStop", b"{}"))
+    assert event.other == b""
+
+
+# who serves what
+
+
+def test_backends_of_one_provider_whose_models_speak_different_formats_are_of_different_abilities(tmp_path):
+    key = {"type": "authorized_user", "client_id": "a", "client_secret": "b", "refresh_token": "c"}
+    (tmp_path / "key.json").write_bytes(orjson.dumps(key))
+    vertex = "type: vertex, project: p, keys: 'file:key.json'"
+    text = f"""
+providers: {{v: {{{vertex}}}, w: {{{vertex}, location: eu}}}}
+models: {{m: [v/gemini-2.5-pro, w/claude-sonnet-4-5]}}
+"""
+    runtime = s.compiled(text, tmp_path)
+    exchange = RouterExchange(runtime)
+    exchange.receive(s.chat_headers(**{":path": "/v1/messages/count_tokens"}))
+    (effect,) = exchange.receive(events.RequestBody(s.chat("hi", max_tokens=5).replace(b"gpt-x", b"m"), True))
+    gemini, claude = runtime.group("m").backends
+    serves = effect.mutation.metadata[SUBSET]["serves"]
+    assert serves in runtime.group("m").subsets(claude)
+    assert serves not in runtime.group("m").subsets(gemini)
+
+
+def test_gemini_models_in_bodies_are_those_of_paths(tmp_path):
+    text = """
+providers: {g: {keys: env:MAIN_KEY, type: gemini}}
+policies: {m: {kind: models, allow: [gemini-2.5-flash], deny: [gemini-2.5-pro]}}
+"""
+    runtime = s.compiled(text, tmp_path)
+    for name, passes in (("gemini-2.5-flash", True), ("gemini-2.5-pro", False), ("other", False)):
+        exchange = RouterExchange(runtime)
+        exchange.receive(s.chat_headers(**{":path": "/v1beta/models/gemini-2.5-flash:countTokens"}))
+        body = {"generateContentRequest": {"model": f"models/{name}", "contents": [{"parts": [{"text": "x"}]}]}}
+        effect = exchange.receive(events.RequestBody(orjson.dumps(body), True))[0]
+        assert isinstance(effect, events.ContinueBody) is passes
