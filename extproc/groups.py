@@ -81,7 +81,9 @@ Ability = tuple[str, ...]
 
 def _ability(backend: Backend) -> Ability:
     """Backends of one ability can serve the same requests."""
-    return (backend.kind.name, *backend.kind.formats)
+    known = backend.model is not None  # else it is the client's, and the same for all
+    spoken = backend.kind.speaks(backend.upstream_model("")) if known else ()
+    return (backend.kind.name, *backend.kind.formats, "", *spoken)
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,22 +55,25 @@ class Conversion:
         self._encoder = self._to.encoder(context, losses)
         self._events: list[StreamEvent] = []
         self._body = bytearray()
+        self._collected = 0  # bytes of a stream that the client gets in one piece
         self._max_body = max_body
         self._over = False
 
     @property
     def held(self) -> int:
         """Bytes that are collected."""
-        return len(self._body) + self._reader.held
+        return len(self._body) + self._reader.held + self._collected
 
     def feed(self, chunk: bytes) -> bytes:
         """The next bytes of the provider's answer."""
-        if self._way.streamed:
-            return b"".join([self._said(event.name, event.data) for event in self._reader.feed(chunk) if event.data])
-        self._body += chunk
-        if len(self._body) > self._max_body:
+        collects = not (self._way.streamed and self._way.wanted)
+        if collects and self.held + len(chunk) > self._max_body:
             raise LimitExceeded(f"it is larger than {self._max_body} bytes")
-        return b""
+        if not self._way.streamed:
+            self._body += chunk
+            return b""
+        self._collected += len(chunk) if collects else 0
+        return b"".join([self._said(event.name, event.data) for event in self._reader.feed(chunk) if event.data])
 
     def close(self) -> bytes:
         """The provider's answer has ended."""

@@ -66,8 +66,11 @@ def forward(headers: events.Headers, sent: Sent, now: float) -> events.ContinueB
     )
     if sent.body is not None:
         changes += (("content-length", str(len(sent.body))),)
+    passed = group.passed
     if sent.only:
-        changes += attempt(sent.only, headers, sent.whole, now)
+        said = attempt(sent.only, headers, sent.whole, now)
+        changes += said
+        passed -= sent.only.backend.credentials - own(sent.only.backend, said)
     elif group.client_key:  # the route lets it pass, in the header of the one provider it is for
         changes += next((_given(backend, headers) for backend in group.backends if backend.client_key), ())
     metadata: dict[str, Mapping[str, Any]] = {
@@ -79,7 +82,7 @@ def forward(headers: events.Headers, sent: Sent, now: float) -> events.ContinueB
         sent.body,
         events.Mutation(
             set=changes,
-            remove=hygiene.not_upstream(headers, group.passed | sent.headers.keys()),
+            remove=hygiene.not_upstream(headers, passed | sent.headers.keys()),
             reroute=True,
             metadata=metadata,
         ),
@@ -114,6 +117,12 @@ def attempt(plan: Plan, headers: events.Headers, body: bytes, now: float) -> eve
 
 _ANY: Final = (("accept", "*/*"),)
 """What the client accepts says nothing of the format its request was converted to."""
+
+
+def own(backend: Backend, said: events.Pairs) -> frozenset[str]:
+    """The credential headers that an attempt says, of those its credential may: what stands in the others is not its own."""
+    names = backend.credentials
+    return names if backend.client_key or len(names) < 2 else names & {name for name, _ in said}
 
 
 def _given(backend: Backend, headers: events.Headers) -> events.Pairs:
