@@ -174,7 +174,9 @@ def _signature(request: Request, names: Iterable[str], stamp: str, scope: Scope,
         ";".join(names),
         hashlib.sha256(request.body).hexdigest(),
     ])  # fmt: skip
-    text = "\n".join([_ALGORITHM, stamp, str(scope), hashlib.sha256(canonical.encode(errors="surrogatepass")).hexdigest()])
+    text = "\n".join(
+        [_ALGORITHM, stamp, str(scope), hashlib.sha256(canonical.encode(errors="surrogatepass")).hexdigest()]
+    )
     key = f"AWS4{secret}".encode()
     for part in (*scope, _END):
         key = _hmac(key, part)
