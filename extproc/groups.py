@@ -80,8 +80,11 @@ Ability = tuple[str, ...]
 
 
 def _ability(backend: Backend) -> Ability:
-    """Backends of one ability can serve the same requests."""
-    return (backend.kind.name, *backend.kind.formats)
+    """Backends of one ability can serve the same requests. Some kinds speak otherwise of one model than of another."""
+    kind, model = backend.kind, backend.model
+    if model is None:  # the client's: nobody knows it yet
+        return (kind.name, *kind.formats, *(["*"] if kind.speaks("") != kind.formats else []))
+    return (kind.name, *kind.speaks(backend.upstream_model(model)))
 
 
 @dataclass(frozen=True, slots=True)

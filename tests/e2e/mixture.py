@@ -63,9 +63,11 @@ GROUPS: dict[str, Any] = {
         "able-first": ("openai", "anthropic"),
         "able-ends": ("openai", "anthropic", "azure"),
         "able-late": ("anthropic", "bedrock", "openai", "gemini", "azure"),
+        "able-sound": ("anthropic", "openai", "anthropic", "gemini"),
         "unable": ("anthropic", "bedrock"),
+        "others": ("openai", "azure", "gemini"),
     }.items()
-    for number in range(8)
+    for number in range(16)
 }
 """Groups of which only some backends can serve all requests; several of each, for tests in which backends fail."""
 
