@@ -252,29 +252,34 @@ class StreamAnswer:
         """See ``Answer.feed``."""
         try:
             plain = self._decoder.feed(chunk) if self._decoder else chunk
-            if self._conversion:
-                plain = self._conversion.feed(plain)
         except (DecodeError, LimitExceeded) as error:
             return self._verdict(self._stream.fail(error))
-        out = self._stream.feed(plain)
+        out = self._converted(self._conversion.feed(plain)) if self._conversion else self._stream.feed(plain)
         if self._decoder and self._decoder.excess:
             out += self._stream.fail(DecodeError("bytes follow the end of the compressed body"))
         return self._verdict(out)
 
     def close(self) -> Verdict:
         """See ``Answer.close``."""
-        out = b""
         try:
             if self._decoder:
                 self._decoder.close()
-            if self._conversion:
-                out = self._stream.feed(self._conversion.close())
         except (DecodeError, LimitExceeded) as error:
             return self._verdict(self._stream.fail(error))
+        out = self._converted(self._conversion.close()) if self._conversion else b""
         verdict = self._verdict(out + self._stream.close())
         if verdict.end:
             return verdict
         return Verdict(self._opening + verdict.body, commit=not self.committed, end=True)
+
+    def _converted(self, pieces: Iterator[bytes]) -> bytes:
+        """What leaves of these pieces; where they cannot be made to the end, the stream ends after the good ones."""
+        found: list[bytes] = []
+        try:
+            found.extend(pieces)
+        except (DecodeError, LimitExceeded) as error:
+            return self._stream.feed(b"".join(found)) + self._stream.fail(error)
+        return self._stream.feed(b"".join(found))
 
     def stop(self, refused: Refused, policy: Policy | None = None) -> Verdict:
         """See ``Answer.stop``."""
@@ -319,7 +324,7 @@ class WholeAnswer:
         """See ``Answer.feed``."""
         try:
             plain = self._decoder.feed(chunk) if self._decoder else chunk
-            self._body += self._conversion.feed(plain) if self._conversion else plain
+            self._body += b"".join(self._conversion.feed(plain)) if self._conversion else plain
         except DecodeError:
             return self._unreadable("upstream_malformed")
         except LimitExceeded:
@@ -333,7 +338,9 @@ class WholeAnswer:
         raw = bytes(self._body)
         try:
             rest = self._decoder.close() if self._decoder else b""
-            raw += self._conversion.feed(rest) + self._conversion.close() if self._conversion else rest
+            if self._conversion:
+                rest = b"".join([*self._conversion.feed(rest), *self._conversion.close()])
+            raw += rest
             if self._inspection.listed and self._status == 200:
                 raw = b"[" + raw + b"]"
             if self._subtitles:

@@ -16,7 +16,8 @@ from extproc.providers.api import NotReady
 from extproc.providers.credentials import ClientKey
 
 DECISION: Final = "llm.extproc.decision"
-"""Dynamic metadata the router filter writes: ``group`` (routes match on it), ``id``, and what is wanted."""
+"""Dynamic metadata the router filter writes: ``group`` (routes match on it), ``id``, what is wanted, and of the body its
+``length`` and ``media`` type: the headers that say so are those of the attempt before, where there was one."""
 ATTEMPT: Final = "upstream.request_attempt_count"
 """The attribute in which Envoy counts attempts."""
 UPSTREAM: Final = "llm.extproc.upstream"
@@ -73,8 +74,9 @@ def forward(headers: events.Headers, sent: Sent, now: float) -> events.ContinueB
         passed -= sent.only.backend.credentials - own(sent.only.backend, said)
     elif group.client_key:  # the route lets it pass, in the header of the one provider it is for
         changes += next((_given(backend, headers) for backend in group.backends if backend.client_key), ())
+    body = {"length": len(sent.whole), "media": sent.media}
     metadata: dict[str, Mapping[str, Any]] = {
-        DECISION: {"group": group.slug, "id": sent.request_id, **sent.wanted.told()}
+        DECISION: {"group": group.slug, "id": sent.request_id, **body, **sent.wanted.told()}
     }
     if len(sent.plans) < len(group.backends):
         metadata[SUBSET] = {"serves": group.subset(plan.backend for plan in sent.plans)}
