@@ -1,0 +1,55 @@
+"""Every SDK × every provider × every scene, whole and streamed, through one Envoy. ``-s`` prints the table at the end."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from tests.e2e.matrix import BACKENDS, Matrix, public
+from tests.e2e.scenes import CACHED, INPUT, MAIL, OTHER_MAIL, OUTPUT, RESULT_MAIL, SCENES
+from tests.e2e.sdk import CLIENTS
+
+NATIVE_THOUGHTS = {"openai chat": {"compatible"}}
+
+
+@pytest.fixture(scope="module")
+def matrix(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Matrix]:
+    made = Matrix(tmp_path_factory.mktemp("matrix"))
+    yield made
+    made.stop()
+
+
+def redacted(text: str) -> str:
+    return text.replace(MAIL, "[email]")
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+@pytest.mark.parametrize("scene", SCENES)
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("client", CLIENTS)
+def test_scene(matrix: Matrix, client: str, backend: str, scene: str, stream: bool) -> None:
+    matrix.begin()
+    said = matrix.clients[client].ask(public(client, backend), scene, stream)
+    matrix.end()
+    wanted = SCENES[scene]
+    assert said.text == redacted(wanted.text)
+    calls = [(each.name, json.loads(redacted(each.arguments))) for each in wanted.calls]
+    assert said.calls == calls
+    assert said.finish == ("tool_calls" if calls else "stop")
+    assert (said.input, said.output, said.cached) == (INPUT, OUTPUT, CACHED)
+    thinks = BACKENDS[backend].thinks
+    told = thinks == "yes" or (thinks == "responses" and client == "openai responses")
+    assert said.thought == (redacted(wanted.thought) if told else "")
+    if scene == "structured":
+        assert said.parsed
+        assert said.parsed.to == "[email]"
+    if scene == "long" and stream:
+        assert said.pieces > 50
+    received = matrix.received(backend)
+    assert len(received) == (2 if scene == "result" else 1)
+    for each in received:
+        assert OTHER_MAIL.encode() not in each.body
+        assert RESULT_MAIL.encode() not in each.body
+        assert b"[email]" in each.body
