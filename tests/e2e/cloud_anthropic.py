@@ -27,7 +27,7 @@ class Anthropic(Cloud):
         return {"x-api-key": self.key}
 
     def wrong(self, received: Received) -> Iterable[str]:
-        found = [] if received.header("anthropic-version") == "2023-06-01" else ["no version"]
+        found = [] if received.header("anthropic-version") == "2023-06-01" else [f"version {received.header('anthropic-version')}"]
         body = received.json()
         if body.get("model") != self.model:
             found.append(f"model {body.get('model')}")
