@@ -122,7 +122,7 @@ _GEMINI_METHODS: Final[Mapping[str, tuple[Operation, str, bool]]] = {
     "streamGenerateContent": (Operation.CHAT, "gemini", True),
     "countTokens": (Operation.COUNT_TOKENS, "gemini-count", False),
     "embedContent": (Operation.EMBEDDINGS, "gemini-embed", False),
-    "batchEmbedContents": (Operation.EMBEDDINGS, "gemini-embed", False),
+    "batchEmbedContents": (Operation.EMBEDDINGS, "gemini-batch-embed", False),
 }
 _BEDROCK: Final = re.compile(r"(?:/bedrock)?/model/([A-Za-z0-9](?:[A-Za-z0-9._:+-]|%3[Aa]|%2[Ff]){0,255})/([a-z-]+)")
 _BEDROCK_METHODS: Final[Mapping[str, tuple[Operation, str, bool]]] = {

@@ -11,7 +11,7 @@ from extproc import events
 from extproc.errors import Refused
 from extproc.exchange import headers as hygiene
 from extproc.exchange.planning import Plan, Wanted
-from extproc.groups import Group
+from extproc.groups import Backend, Group
 from extproc.providers.api import NotReady
 from extproc.providers.credentials import ClientKey
 
@@ -65,6 +65,8 @@ def forward(headers: events.Headers, sent: Sent, now: float) -> events.ContinueB
         changes += (("content-length", str(len(sent.body))),)
     if sent.only:
         changes += attempt(sent.only, headers, sent.whole, now)
+    elif group.client_key:  # the route lets it pass, in the header of the one provider it is for
+        changes += next((_given(backend, headers) for backend in group.backends if backend.client_key), ())
     metadata: dict[str, Mapping[str, Any]] = {
         DECISION: {"group": group.slug, "id": sent.request_id, **sent.wanted.told()}
     }
@@ -88,17 +90,32 @@ def attempt(plan: Plan, headers: events.Headers, body: bytes, now: float) -> eve
         Refused: the provider's credentials are not there yet.
     """
     backend, credential = plan.backend, plan.backend.credential
-    said: events.Pairs = ((":path", plan.target), (":authority", backend.authority), *backend.profile.headers(headers))
+    said: events.Pairs = (
+        (":path", plan.target),
+        (":authority", backend.authority),
+        *(() if not plan.converts else _ANY),
+        hygiene.AGENT,  # an attempt before this may have set another
+        *backend.profile.headers(headers),
+    )
     if credential is None:
         return said
     if isinstance(credential, ClientKey):
-        return (*said, *credential.given(headers))
+        return (*said, *_given(backend, headers))
     at = datetime.datetime.fromtimestamp(now, datetime.UTC)
     try:
         return (*said, *credential.headers("POST", backend.authority, plan.target, body, at))
     except NotReady:
         message = "The gateway has no credentials of this provider yet."
         raise Refused(503, "credentials_not_ready", message, "api_error") from None
+
+
+_ANY: Final = (("accept", "*/*"),)
+"""What the client accepts says nothing of the format its request was converted to."""
+
+
+def _given(backend: Backend, headers: events.Headers) -> events.Pairs:
+    credential = backend.credential
+    return credential.given(headers) if isinstance(credential, ClientKey) else ()
 
 
 @dataclass(frozen=True, slots=True)

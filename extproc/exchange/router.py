@@ -16,7 +16,7 @@ from extproc.budget import Budget
 from extproc.errors import Refused
 from extproc.events import Effect, Mutation
 from extproc.exchange import headers as hygiene
-from extproc.exchange import inbound
+from extproc.exchange import inbound, signatures
 from extproc.exchange.answer import Answer, Verdict, WholeAnswer, answer_for
 from extproc.exchange.bodies import Body, takes_forms
 from extproc.exchange.forward import Sent, forward, replied
@@ -251,10 +251,14 @@ class RouterExchange:
         if self._budget.full:
             raise Refused(503, "overloaded", "The gateway is overloaded.", "api_error")
         runtime = self._runtime
+        if runtime.aws_keys and self._format.family == "aws":
+            signatures.check(self._headers, event.body, runtime.aws_keys, self._now())
         read = self._body = inbound.read(self._headers, event.body, runtime.config.gateway.max_body, self._format)
         raw, body = read.raw, read.value
         in_path = self._asked.model if self._asked else None
-        model = self.record.model = inbound.check_model(in_path or self._format.model(body), runtime.models())
+        model = self.record.model = inbound.check_model(
+            inbound.by_header(self._headers, runtime.resources, in_path or self._format.model(body)), runtime.models()
+        )
         in_path_too = self._asked.stream if self._asked else None
         self.record.stream = self._format.streamed(body) if in_path_too is None else in_path_too
         self._choose_policies(model)
