@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from anthropic._constants import ANTHROPIC_API_VERSION
 from anthropic.types import MessageParam, ToolUnionParam
 from anthropic.types.message_create_params import MessageCreateParamsBase
 
@@ -13,6 +14,8 @@ from tests.e2e.cloud import Cloud, data, invalid, refused, said, strangers, stre
 from tests.e2e.scenes import CACHED, COMPLAINT, INPUT, OUTPUT, Scene
 from tests.e2e.upstream import Behaviour, Received
 
+VERSIONS = ("2023-06-01", ANTHROPIC_API_VERSION)
+"""What the gateway says by itself, and what clients of the SDK say."""
 SIGNATURE = "c2lnbmVkIGJ5IGNsYXVkZQ=="
 
 
@@ -27,7 +30,8 @@ class Anthropic(Cloud):
         return {"x-api-key": self.key}
 
     def wrong(self, received: Received) -> Iterable[str]:
-        found = [] if received.header("anthropic-version") == "2023-06-01" else [f"version {received.header('anthropic-version')}"]
+        version = received.header("anthropic-version")
+        found = [] if version in VERSIONS else [f"version {version}"]
         body = received.json()
         if body.get("model") != self.model:
             found.append(f"model {body.get('model')}")

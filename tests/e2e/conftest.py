@@ -17,6 +17,7 @@ from tests.e2e.faults import NATIVE, settled
 from tests.e2e.firewall import Judge, start_firewall
 from tests.e2e.gateway import Running
 from tests.e2e.harness import KEYS, MAX_BODY, Case, Start, config
+from tests.e2e.matrix import Matrix
 from tests.e2e.upstream import Upstream
 
 os.environ.setdefault(
@@ -118,6 +119,22 @@ def judge() -> Iterator[Judge]:
 def firewall(start: Start, judge: Judge) -> Running:
     """Many policies, each attached to a model of its own."""
     return start_firewall(start, judge)
+
+
+@pytest.fixture(scope="session")
+def clouds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Matrix]:
+    """Every provider's API behind one gateway, every SDK before it."""
+    made = Matrix(tmp_path_factory.mktemp("matrix"))
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def matrix(clouds: Matrix) -> Iterator[Matrix]:
+    """The same for one test: no provider may have had anything to complain of."""
+    clouds.begin()
+    yield clouds
+    clouds.end()
 
 
 @pytest.fixture(params=["tls", "plain"])

@@ -63,6 +63,7 @@ class Matrix:
             "K_ANTHROPIC": cloud_anthropic.Anthropic.key, "K_GEMINI": cloud_gemini.Gemini.key,
             "K_VERTEX": self.clouds["vertex"].account(), "K_BEDROCK": cloud_bedrock.BedrockKey.key,
             "K_AWS1": cloud_bedrock.KEYS[0], "K_AWS2": cloud_bedrock.KEYS[1], "K_AWS3": cloud_bedrock.KEYS[2],
+            "K_CLIENT": sdk.KEYS["secret"],
         }  # fmt: skip
         secrets = {name: value for name, value in self.keys.items() if name != "K_VERTEX"}
         SECRETS.update(secrets.values(), sdk.KEYS.values(), (cloud_gemini.Vertex.token,))
@@ -81,7 +82,7 @@ class Matrix:
         return {
             "version": 1,
             "health": {"port": 0},
-            "gateway": {"drain": "1s", "port": 0, "plain_port": 0},
+            "gateway": {"drain": "1s", "port": 0, "plain_port": 0, "aws_keys": {sdk.KEYS["access"]: "env:K_CLIENT"}},
             "providers": {
                 "openai": {"base_url": f"{url['openai']}/v1", "keys": "env:K_OPENAI"},
                 "house": {"type": "openai-compatible", "base_url": f"{url['compatible']}/house/v1", "keys": "env:K_HOUSE"},
@@ -123,6 +124,8 @@ class Matrix:
         assert not wrong, "\n".join(wrong)
 
     def stop(self) -> None:
+        for client in self.clients.values():
+            client.sdk.close()
         self.gateway.stop()
         for each in self.clouds.values():
             each.stop()

@@ -5,7 +5,6 @@ Every client has ``ask``; what differs between the SDKs stays in its class.
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -61,6 +60,9 @@ class Client(Protocol):
     """One SDK and one of its APIs."""
 
     name: str
+
+    @property
+    def sdk(self) -> Any: ...
 
     def ask(self, model: str, scene: str, stream: bool) -> Said: ...
 
@@ -403,13 +405,13 @@ def _message(events: list[dict[str, Any]]) -> dict[str, Any]:
     from anthropic.types import RawMessageStreamEvent
 
     snapshot: Any = None
-    for each in events:
+    buffers: dict[int, bytes] = {}
+    for each in [each for each in events if each["type"] != "ping"]:
         event = pydantic.TypeAdapter(RawMessageStreamEvent).validate_python(each)
-        snapshot = accumulate_event(event=event, current_snapshot=snapshot) or snapshot
+        snapshot = accumulate_event(event=event, json_bufs=buffers, current_snapshot=snapshot) or snapshot
     return dict(snapshot.to_dict())
 
 
 CLIENTS: dict[str, Callable[[str], Client]] = {
     each.name: each for each in (OpenAIChat, OpenAIResponses, Anthropic, Gemini, Converse, Invoke)
 }
-PICTURE = base64.b64encode(b"\x89PNG\r\n\x1a\n" + b"\0" * 16).decode()

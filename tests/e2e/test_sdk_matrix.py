@@ -3,23 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 
 import pytest
 
 from tests.e2e.matrix import BACKENDS, Matrix, public
 from tests.e2e.scenes import CACHED, INPUT, MAIL, OTHER_MAIL, OUTPUT, RESULT_MAIL, SCENES
 from tests.e2e.sdk import CLIENTS
-
-NATIVE_THOUGHTS = {"openai chat": {"compatible"}}
-
-
-@pytest.fixture(scope="module")
-def matrix(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Matrix]:
-    made = Matrix(tmp_path_factory.mktemp("matrix"))
-    yield made
-    made.stop()
-
 
 def redacted(text: str) -> str:
     return text.replace(MAIL, "[email]")
@@ -30,9 +19,7 @@ def redacted(text: str) -> str:
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("client", CLIENTS)
 def test_scene(matrix: Matrix, client: str, backend: str, scene: str, stream: bool) -> None:
-    matrix.begin()
     said = matrix.clients[client].ask(public(client, backend), scene, stream)
-    matrix.end()
     wanted = SCENES[scene]
     assert said.text == redacted(wanted.text)
     calls = [(each.name, json.loads(redacted(each.arguments))) for each in wanted.calls]
@@ -53,3 +40,4 @@ def test_scene(matrix: Matrix, client: str, backend: str, scene: str, stream: bo
         assert OTHER_MAIL.encode() not in each.body
         assert RESULT_MAIL.encode() not in each.body
         assert b"[email]" in each.body
+        assert (b"required" in each.body) == (scene in ("tool", "tools", "result", "structured"))
