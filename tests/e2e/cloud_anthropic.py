@@ -132,7 +132,11 @@ def stream(scene: Scene) -> list[dict[str, Any]]:
         found += [{"type": "content_block_delta", "index": index, "delta": delta} for delta in deltas]
         found.append({"type": "content_block_stop", "index": index})
     ends = {"stop_reason": "tool_use" if scene.calls else "end_turn", "stop_sequence": None}
-    return [*found, {"type": "message_delta", "delta": ends, "usage": {"output_tokens": OUTPUT}}, {"type": "message_stop"}]
+    return [
+        *found,
+        {"type": "message_delta", "delta": ends, "usage": {"output_tokens": OUTPUT}},
+        {"type": "message_stop"},
+    ]
 
 
 def events(scene: Scene) -> list[bytes]:

@@ -42,7 +42,7 @@ class Bedrock(Cloud):
         url = f"http://{received.header('host')}{received.target}"
         content = {"content-type": str(received.header("content-type"))}
         request = AWSRequest("POST", url, headers=content, data=received.body)
-        with mock.patch("botocore.auth.get_current_datetime", lambda *_: at):
+        with mock.patch("botocore.auth.get_current_datetime", return_value=at):
             SigV4Auth(Credentials(*KEYS), "bedrock", REGION).add_auth(request)
         return {name.lower(): value for name, value in request.headers.items() if name.lower() != "content-type"}
 

@@ -20,7 +20,14 @@ from tests.e2e.scenes import CACHED, COMPLAINT, INPUT, MAIL, OUTPUT, Scene
 from tests.e2e.upstream import Behaviour, Received, respond
 
 DONE = b"data: [DONE]\n\n"
-OTHERS = ("/completions", "/embeddings", "/images/generations", "/audio/speech", "/audio/transcriptions", "/moderations")
+OTHERS = (
+    "/completions",
+    "/embeddings",
+    "/images/generations",
+    "/audio/speech",
+    "/audio/transcriptions",
+    "/moderations",
+)
 SOUND = b"ID3\x04\x00fake sound"
 
 
@@ -172,7 +179,12 @@ def _completion(scene: Scene, thinks: bool) -> dict[str, Any]:
 def _chunks(scene: Scene, thinks: bool, usage: bool) -> list[bytes]:
     def chunk(delta: dict[str, Any] | None, finish: str | None = None, **more: Any) -> bytes:
         choices = [] if delta is None else [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}]
-        base = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1700000000, "model": "gpt-4o-2024-08-06"}
+        base = {
+            "id": "chatcmpl-1",
+            "object": "chat.completion.chunk",
+            "created": 1700000000,
+            "model": "gpt-4o-2024-08-06",
+        }
         return data({**base, "choices": choices, **({"usage": None} if usage and not more else {}), **more})
 
     found = [chunk({"role": "assistant", "content": "" if scene.pieces else None, "refusal": None})]
@@ -182,9 +194,7 @@ def _chunks(scene: Scene, thinks: bool, usage: bool) -> list[bytes]:
     for index, call in enumerate(scene.calls):
         first = {"index": index, "id": call.id, "type": "function", "function": {"name": call.name, "arguments": ""}}
         found.append(chunk({"tool_calls": [first]}))
-        found += [
-            chunk({"tool_calls": [{"index": index, "function": {"arguments": piece}}]}) for piece in call.pieces
-        ]
+        found += [chunk({"tool_calls": [{"index": index, "function": {"arguments": piece}}]}) for piece in call.pieces]
     found.append(chunk({}, "tool_calls" if scene.calls else "stop"))
     return [*found, *([chunk(None, usage=_usage(scene))] if usage else []), DONE]
 
@@ -199,9 +209,7 @@ def _items(scene: Scene) -> list[dict[str, Any]]:
         found.append({"type": "reasoning", "id": "rs_1", "summary": summary, "encrypted_content": None})
     if scene.pieces:
         part = {"type": "output_text", "text": scene.text, "annotations": [], "logprobs": []}
-        found.append(
-            {"type": "message", "id": "msg_1", "status": "completed", "role": "assistant", "content": [part]}
-        )
+        found.append({"type": "message", "id": "msg_1", "status": "completed", "role": "assistant", "content": [part]})
     found += [
         {"type": "function_call", "id": f"fc_{each.id}", "call_id": each.id, "status": "completed", "name": each.name,
          "arguments": each.arguments}
@@ -288,8 +296,8 @@ def _others(path: str, received: Received) -> Behaviour:
     if path == "/moderations":
         names = ("hate", "harassment", "violence", "sexual", "self-harm")
         flags, scores = dict.fromkeys(names, False), dict.fromkeys(names, 0.01)
-        return said({"id": "modr-1", "model": "omni-moderation-latest", "results": [
-            {"flagged": False, "categories": flags, "category_scores": scores, "category_applied_input_types": {}}]})  # fmt: skip
+        result = {"flagged": False, "categories": flags, "category_scores": scores, "category_applied_input_types": {}}
+        return said({"id": "modr-1", "model": "omni-moderation-latest", "results": [result]})
     choice = {"index": 0, "text": f"Write to {MAIL}.", "logprobs": None, "finish_reason": "stop"}
     whole = {"id": "cmpl-1", "object": "text_completion", "created": 1700000000, "model": "gpt-3.5-turbo-instruct"}
     if not json.loads(received.body).get("stream"):

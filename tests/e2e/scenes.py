@@ -64,10 +64,11 @@ class Scene:
 
 
 def _weather(number: int, city: str) -> Call:
-    return Call(f"call_{number}x", "get_weather", ('{"city": "', f'{city}", "to": "jane.', 'doe@exam', 'ple.com"}'))
+    return Call(f"call_{number}x", "get_weather", ('{"city": "', f'{city}", "to": "jane.', "doe@exam", 'ple.com"}'))
 
 
-_LONG = tuple(f"{number}. Ask jane.{'' if number % 7 else 'doe@exam'}{' or ' if number % 7 else 'ple.com or '}" for number in range(150))
+_LONG_TEXT = " ".join(f"{number}. {'Go on.' if number % 5 else f'Ask {MAIL}, then'}" for number in range(150))
+_LONG = tuple(_LONG_TEXT[at : at + 7] for at in range(0, len(_LONG_TEXT), 7))
 SCENES = {
     each.name: each
     for each in (

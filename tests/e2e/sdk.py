@@ -14,6 +14,8 @@ import anthropic
 import boto3
 import openai
 import pydantic
+from anthropic.lib.streaming._messages import accumulate_event
+from anthropic.types import RawMessageStreamEvent
 from botocore.config import Config
 from google import genai
 from google.genai import types
@@ -399,15 +401,15 @@ class Invoke(Converse):
         return _message(events), sum(each["type"] == "content_block_delta" for each in events)
 
 
+_EVENT: pydantic.TypeAdapter[Any] = pydantic.TypeAdapter(RawMessageStreamEvent)
+
+
 def _message(events: list[dict[str, Any]]) -> dict[str, Any]:
     """Anthropic's events put together by its own SDK's accumulator."""
-    from anthropic.lib.streaming._messages import accumulate_event
-    from anthropic.types import RawMessageStreamEvent
-
     snapshot: Any = None
     buffers: dict[int, bytes] = {}
     for each in [each for each in events if each["type"] != "ping"]:
-        event = pydantic.TypeAdapter(RawMessageStreamEvent).validate_python(each)
+        event = _EVENT.validate_python(each)
         snapshot = accumulate_event(event=event, json_bufs=buffers, current_snapshot=snapshot) or snapshot
     return dict(snapshot.to_dict())
 

@@ -1,4 +1,7 @@
-"""Every SDK × every provider × every scene, whole and streamed, through one Envoy. ``-s`` prints the table at the end."""
+"""Every SDK, every provider, every scene, whole and streamed, through one Envoy: right words, nothing told too much.
+
+``python -m tests.e2e.sdk_table`` prints what was asked and how it went, as a table.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ import pytest
 from tests.e2e.matrix import BACKENDS, Matrix, public
 from tests.e2e.scenes import CACHED, INPUT, MAIL, OTHER_MAIL, OUTPUT, RESULT_MAIL, SCENES
 from tests.e2e.sdk import CLIENTS
+
 
 def redacted(text: str) -> str:
     return text.replace(MAIL, "[email]")
