@@ -15,7 +15,6 @@ import boto3
 import openai
 import pydantic
 from anthropic.lib.streaming._messages import accumulate_event
-from anthropic.types import RawMessageStreamEvent
 from botocore.config import Config
 from google import genai
 from google.genai import types
@@ -76,10 +75,24 @@ def prompt(scene: str) -> str:
 RESULT = f"scene-result: rain, says {RESULT_MAIL}."
 
 
+_REASONS = {
+    "end_turn": "stop", "tool_use": "tool_calls", "completed": "stop", "max_tokens": "length", "incomplete": "length",
+    "stop_sequence": "stop",
+}  # fmt: skip
+
+
 def finished(reason: Any) -> str:
     """A finish reason in OpenAI's words."""
     text = str(getattr(reason, "value", reason)).lower()
-    return {"end_turn": "stop", "tool_use": "tool_calls", "completed": "stop"}.get(text, text)
+    return _REASONS.get(text, text)
+
+
+def _cached(details: Any) -> int:
+    return getattr(details, "cached_tokens", 0) or 0
+
+
+def _weather(scene: str, text: str) -> Weather | None:
+    return Weather.model_validate_json(text) if scene == "structured" else None
 
 
 class OpenAIChat:
@@ -106,7 +119,7 @@ class OpenAIChat:
             asked["messages"][0]["content"] = prompt("tool")
             first = self._said(asked, stream)[0].choices[0].message
             results = [{"role": "tool", "tool_call_id": each.id, "content": RESULT} for each in first.tool_calls]
-            asked["messages"] += [first.to_dict(), *results]
+            asked["messages"] += [first.to_dict(warnings=False), *results]
         found, pieces = self._said(asked, stream)
         message, usage = found.choices[0].message, found.usage
         return Said(
@@ -114,7 +127,7 @@ class OpenAIChat:
             (message.model_extra or {}).get("reasoning_content") or "",
             [(each.function.name, json.loads(each.function.arguments)) for each in message.tool_calls or []],
             finished(found.choices[0].finish_reason),
-            usage.prompt_tokens, usage.completion_tokens, usage.prompt_tokens_details.cached_tokens,
+            usage.prompt_tokens, usage.completion_tokens, _cached(usage.prompt_tokens_details),
             getattr(message, "parsed", None), pieces,
         )  # fmt: skip
 
@@ -144,7 +157,7 @@ class OpenAIResponses(OpenAIChat):
         if scene == "result":
             asked["input"][0]["content"] = prompt("tool")
             first = self._said(asked, stream)[0].output
-            asked["input"] += [each.to_dict() for each in first]
+            asked["input"] += [each.to_dict(warnings=False) for each in first]
             asked["input"] += [
                 {"type": "function_call_output", "call_id": each.call_id, "output": RESULT}
                 for each in first if each.type == "function_call"
@@ -157,7 +170,7 @@ class OpenAIResponses(OpenAIChat):
             "".join(part.text for each in of["reasoning"] for part in (*each.summary, *(each.content or []))),
             [(each.name, json.loads(each.arguments)) for each in of["function_call"]],
             "tool_calls" if of["function_call"] and found.status == "completed" else finished(found.status),
-            usage.input_tokens, usage.output_tokens, usage.input_tokens_details.cached_tokens,
+            usage.input_tokens, usage.output_tokens, _cached(usage.input_tokens_details),
             getattr(found, "output_parsed", None), pieces,
         )  # fmt: skip
 
@@ -186,9 +199,9 @@ class Anthropic:
             asked["output_format"] = Weather
         if scene == "result":
             first = self._said(asked, stream)[0]
-            asked["messages"] += claude_results([each.to_dict() for each in first.content])
+            asked["messages"] += claude_results([each.to_dict(warnings=False) for each in first.content])
         found, pieces = self._said(asked, stream)
-        return claude_said(found.to_dict(), getattr(found, "parsed_output", None), pieces)
+        return claude_said(found.to_dict(warnings=False), getattr(found, "parsed_output", None), pieces)
 
     def _said(self, asked: dict[str, Any], stream: bool) -> tuple[Any, int]:
         if not stream:
@@ -229,7 +242,8 @@ def claude_said(found: dict[str, Any], parsed: Weather | None, pieces: int) -> S
         "".join(each["thinking"] for each in content if each["type"] == "thinking"),
         [(each["name"], each["input"]) for each in content if each["type"] == "tool_use"],
         finished(found["stop_reason"]),
-        usage["input_tokens"] + cached, usage["output_tokens"], cached, parsed, pieces,
+        usage["input_tokens"] + cached + (usage.get("cache_creation_input_tokens") or 0),
+        usage["output_tokens"], cached, parsed, pieces,
     )  # fmt: skip
 
 
@@ -268,9 +282,9 @@ class Gemini:
                 for part in parts if part.function_call
             ]  # fmt: skip
             contents.append(types.Content(role="user", parts=given))
-        return self._read(self._said(model, contents, config, stream))
+        return self._read(scene, self._said(model, contents, config, stream))
 
-    def _read(self, found: list[Any]) -> Said:
+    def _read(self, scene: str, found: list[Any]) -> Said:
         parts = [part for each in found for part in _parts(each)]
         usage = found[-1].usage_metadata
         text = "".join(part.text or "" for part in parts if not part.thought)
@@ -281,10 +295,10 @@ class Gemini:
             "".join(part.text or "" for part in parts if part.thought),
             calls,
             "tool_calls" if calls and finish == "stop" else finish,
-            usage.prompt_token_count,
+            usage.prompt_token_count + (usage.tool_use_prompt_token_count or 0),
             (usage.candidates_token_count or 0) + (usage.thoughts_token_count or 0),
             usage.cached_content_token_count or 0,
-            Weather.model_validate_json(text) if text.startswith("{") else None,
+            _weather(scene, text),
             len(found),
         )
 
@@ -339,9 +353,10 @@ class Converse:
         return Said(
             text,
             "".join(each["reasoningContent"]["reasoningText"]["text"] for each in content if "reasoningContent" in each),
-            [(each["toolUse"]["name"], each["toolUse"]["input"]) for each in content if "toolUse" in each],
-            finished(stop), usage["inputTokens"] + cached, usage["outputTokens"], cached,
-            Weather.model_validate_json(text) if text.startswith("{") else None, pieces,
+            [(each["toolUse"]["name"], each["toolUse"]["input"]) for each in content if _called(each)],
+            finished(stop),
+            usage["inputTokens"] + cached + usage.get("cacheWriteInputTokens", 0), usage["outputTokens"], cached,
+            _weather(scene, text), pieces,
         )  # fmt: skip
 
     def _said(self, asked: dict[str, Any], stream: bool) -> tuple[list[dict[str, Any]], str, dict[str, Any], int]:
@@ -363,6 +378,11 @@ class Converse:
             if "toolUse" in each:
                 each["toolUse"]["input"] = json.loads(each["toolUse"]["input"] or "{}")
         return list(blocks.values()), stop, usage, pieces
+
+
+def _called(block: dict[str, Any]) -> bool:
+    """Whether a block calls one of our tools, not one of the provider's own."""
+    return "toolUse" in block and block["toolUse"].get("type") != "server_tool_use"
 
 
 def _add(block: dict[str, Any], delta: dict[str, Any]) -> None:
@@ -389,7 +409,7 @@ class Invoke(Converse):
             asked["messages"] += claude_results(self._invoked(model, asked, stream)[0]["content"])
         found, pieces = self._invoked(model, asked, stream)
         said = claude_said(found, None, pieces)
-        said.parsed = Weather.model_validate_json(said.text) if said.text.startswith("{") else None
+        said.parsed = _weather(scene, said.text)
         return said
 
     def _invoked(self, model: str, asked: dict[str, Any], stream: bool) -> tuple[dict[str, Any], int]:
@@ -401,17 +421,13 @@ class Invoke(Converse):
         return _message(events), sum(each["type"] == "content_block_delta" for each in events)
 
 
-_EVENT: pydantic.TypeAdapter[Any] = pydantic.TypeAdapter(RawMessageStreamEvent)
-
-
 def _message(events: list[dict[str, Any]]) -> dict[str, Any]:
     """Anthropic's events put together by its own SDK's accumulator."""
     snapshot: Any = None
     buffers: dict[int, bytes] = {}
     for each in [each for each in events if each["type"] != "ping"]:
-        event = _EVENT.validate_python(each)
-        snapshot = accumulate_event(event=event, json_bufs=buffers, current_snapshot=snapshot) or snapshot
-    return dict(snapshot.to_dict())
+        snapshot = accumulate_event(event=each, json_bufs=buffers, current_snapshot=snapshot) or snapshot
+    return dict(snapshot.to_dict(warnings=False))
 
 
 CLIENTS: dict[str, Callable[[str], Client]] = {
