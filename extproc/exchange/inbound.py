@@ -45,7 +45,7 @@ def asked(headers: Headers) -> Asked:
     method = headers.get(":method", "")
     if method not in operations.METHODS or "upgrade" in headers:
         raise Refused(405, "method_not_allowed", "This method is not supported; upgrades (WebSocket) are not either.")
-    found = operations.find(method, headers.get(":path", ""), anthropic="anthropic-version" in headers)
+    found = operations.find(method, headers.get(":path", ""), operations.hint(headers))
     if found is None:
         raise Refused(404, "unknown_operation", "There is no such operation here.")
     given = headers.get("authorization", "")

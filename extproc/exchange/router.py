@@ -29,7 +29,7 @@ from extproc.exchange.replies import Replies, of_envoy
 from extproc.exchange.sending import estimate, send
 from extproc.exchange.state import State, step
 from extproc.formats.registry import CHAT, FORMATS
-from extproc.operations import Asked, Operation, spoken
+from extproc.operations import Asked, Operation, hint, spoken
 from extproc.policy.api import Outcome, Phase, Policy, Tally
 from extproc.policy.attach import Traits, claims
 from extproc.policy.vault import Vault
@@ -210,8 +210,7 @@ class RouterExchange:
         self._headers = event.headers
         self._traits = Traits(headers=event.headers, attributes=event.attributes, claims=claims(event.metadata))
         self.record.request_id = hygiene.request_id(event.headers)
-        anthropic = "anthropic-version" in event.headers
-        self._speak(spoken(event.headers.get(":path", ""), anthropic=anthropic))
+        self._speak(spoken(event.headers.get(":path", ""), hint(event.headers)))
         asked = self._asked = inbound.asked(event.headers)
         self._speak(asked.format)
         self.record.operation, self.record.format = asked.operation.value, asked.format
