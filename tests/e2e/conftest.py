@@ -151,6 +151,14 @@ def clouds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Matrix]:
     made.stop()
 
 
+@pytest.fixture(scope="session")
+def clouds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Matrix]:
+    """Every provider's API behind one gateway, every SDK before it."""
+    made = Matrix(tmp_path_factory.mktemp("matrix"))
+    yield made
+    made.stop()
+
+
 @pytest.fixture
 def matrix(clouds: Matrix) -> Iterator[Matrix]:
     """The same for one test: no provider may have had anything to complain of."""
