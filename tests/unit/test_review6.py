@@ -242,7 +242,12 @@ policies: {w: {kind: wordlist, words: [forbidden phrase], action: block}}
 
 
 def test_headers_that_mean_nothing_in_a_message_of_this_type_are_texts():
-    headers = {":message-type": "event", ":event-type": "messageStop", ":error-message": "said", ":exception-type": "so"}
+    headers = {
+        ":message-type": "event",
+        ":event-type": "messageStop",
+        ":error-message": "said",
+        ":exception-type": "so",
+    }
     packed = b"".join(aws._header(name, value) for name, value in headers.items())
     (event,) = aws.NAMED.reader(1 << 16).feed(aws._message(packed, b"{}"))
     assert event.other == b": :error-message said\n: :exception-type so"
