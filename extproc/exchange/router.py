@@ -341,7 +341,7 @@ class RouterExchange:
         looked.chain, looked.listens = chain, listens
         self._answer = answer_for(event.headers, status, looked)
         self._gate = gate if listens or self._judging.waiting(self._parallel) else None
-        self._back = told_back(received, looked, changed=self._answer.changes)
+        self._back = told_back(received, looked, self._now(), changed=self._answer.changes)
         self._state = State.ANSWER
         return self._tell(self._answer.close()) if event.end else []
 
