@@ -107,7 +107,6 @@ def _manager(name: str, config: Config, layout: Layout) -> Json:
         normalize_path=True,
         merge_slashes=True,
         path_with_escaped_slashes_action="KEEP_UNCHANGED",  # models of Bedrock may have them; other paths are exact
-        strip_any_host_port=True,
         server_name="llm-extproc",
         server_header_transformation="PASS_THROUGH",
         # our 400s must not close an HTTP/1 client's connection

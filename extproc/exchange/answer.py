@@ -86,6 +86,7 @@ class Inspection:
     ``format`` is the client's. ``conversion`` turns the answer into it first; ``streams``: it then is a stream.
     ``listens``: somebody wants to hear what it says. ``hides_usage``: a stream's usage was asked for by us, not by the
     client. ``listed``: the client wants the one answer in an array. ``hooks``: the operator's code that sees whole answers.
+    ``sounds``: it may be sound, because that was asked for.
     """
 
     runtime: Runtime
@@ -99,6 +100,7 @@ class Inspection:
     hides_usage: bool = False
     listed: bool = False
     hooks: Hooks | None = None
+    sounds: bool = False
 
 
 def answer_for(headers: Headers, status: int, inspection: Inspection) -> Answer:
@@ -111,7 +113,7 @@ def answer_for(headers: Headers, status: int, inspection: Inspection) -> Answer:
     if 300 <= status < 400 or status < 200:
         raise Refused(502, "upstream_redirect", "The provider answered with a redirect.", "api_error")
     converts = inspection.conversion is not None
-    if status == 200 and not converts and openai_audio.sound(media) and inspection.format.name == openai_audio.NAME:
+    if status == 200 and not converts and inspection.sounds and openai_audio.sound(media):
         return ObservedAnswer(inspection, streamed=False)  # what no text rule can read; the record says so
     streamed = inspection.streams if converts else status == 200 and media == inspection.format.framing.media
     guards = (
@@ -159,8 +161,7 @@ class ObservedAnswer:
     def feed(self, chunk: bytes) -> Verdict:
         """See ``Answer.feed``."""
         if self._events is not None:
-            seen = self._look(self._events.feed(chunk), chunk)
-            return Verdict(seen, commit=not self.committed)
+            return self._look(self._events.feed(chunk), chunk)
         if self._body is not None:
             self._left -= len(chunk)
             if self._left >= 0:
@@ -171,12 +172,13 @@ class ObservedAnswer:
 
     def close(self) -> Verdict:
         """See ``Answer.close``."""
-        rest = b""
+        last = Verdict(commit=not self.committed)
         if self._events is not None:
-            rest = self._look(self._events.close(), b"")
+            last = self._look(self._events.close(), b"")
         elif self._body:
             self._see(bytes(self._body))
-        return Verdict(rest, commit=not self.committed, end=True)
+        last.end = True
+        return last
 
     def stop(self, refused: Refused, policy: Policy | None = None) -> Verdict:
         """See ``Answer.stop``."""
@@ -190,7 +192,7 @@ class ObservedAnswer:
         """See ``Answer.held``."""
         return len(self._body or b"")
 
-    def _look(self, events: Iterator[Event], chunk: bytes) -> bytes:
+    def _look(self, events: Iterator[Event], chunk: bytes) -> Verdict:
         """Look at what came with a chunk; returns what goes on."""
         kept: list[bytes] = []
         try:
@@ -198,11 +200,20 @@ class ObservedAnswer:
                 value = self._see(event.data) if event.data and _USAGE.search(event.data) else None
                 if not (self._hides and only_usage(value)):
                     kept.append(event.raw)
-        except (DecodeError, LimitExceeded):
+        except (DecodeError, LimitExceeded) as error:
             if self._hides:  # it was cut into events, so nobody knows which bytes would be left
-                return b"".join(kept)
+                return self._broken(b"".join(kept), error)
             self._events = None  # no longer readable: the bytes go on, the count stays as it is
-        return b"".join(kept) if self._hides else chunk
+        return Verdict(b"".join(kept) if self._hides else chunk, commit=not self.committed)
+
+    def _broken(self, kept: bytes, error: DecodeError | LimitExceeded) -> Verdict:
+        """Events can no longer be told apart: what came before leaves, and the client is told that nothing follows."""
+        code = "upstream_too_large" if isinstance(error, LimitExceeded) else "upstream_malformed"
+        refused = Refused(502, code, f"The provider's stream cannot be read: {error}.", "upstream_error")
+        if not kept:
+            return self.stop(refused)
+        event = self._format.error_event(refused.code, refused.message, refused.kind)
+        return Verdict(kept + event, commit=not self.committed, end=True, refused=refused)
 
     def _see(self, raw: bytes) -> Any:
         try:
@@ -241,29 +252,34 @@ class StreamAnswer:
         """See ``Answer.feed``."""
         try:
             plain = self._decoder.feed(chunk) if self._decoder else chunk
-            if self._conversion:
-                plain = self._conversion.feed(plain)
         except (DecodeError, LimitExceeded) as error:
             return self._verdict(self._stream.fail(error))
-        out = self._stream.feed(plain)
+        out = self._converted(self._conversion.feed(plain)) if self._conversion else self._stream.feed(plain)
         if self._decoder and self._decoder.excess:
             out += self._stream.fail(DecodeError("bytes follow the end of the compressed body"))
         return self._verdict(out)
 
     def close(self) -> Verdict:
         """See ``Answer.close``."""
-        out = b""
         try:
             if self._decoder:
                 self._decoder.close()
-            if self._conversion:
-                out = self._stream.feed(self._conversion.close())
         except (DecodeError, LimitExceeded) as error:
             return self._verdict(self._stream.fail(error))
+        out = self._converted(self._conversion.close()) if self._conversion else b""
         verdict = self._verdict(out + self._stream.close())
         if verdict.end:
             return verdict
         return Verdict(self._opening + verdict.body, commit=not self.committed, end=True)
+
+    def _converted(self, pieces: Iterator[bytes]) -> bytes:
+        """What leaves of these pieces; where they cannot be made to the end, the stream ends after the good ones."""
+        found: list[bytes] = []
+        try:
+            found.extend(pieces)
+        except (DecodeError, LimitExceeded) as error:
+            return self._stream.feed(b"".join(found)) + self._stream.fail(error)
+        return self._stream.feed(b"".join(found))
 
     def stop(self, refused: Refused, policy: Policy | None = None) -> Verdict:
         """See ``Answer.stop``."""
@@ -308,7 +324,7 @@ class WholeAnswer:
         """See ``Answer.feed``."""
         try:
             plain = self._decoder.feed(chunk) if self._decoder else chunk
-            self._body += self._conversion.feed(plain) if self._conversion else plain
+            self._body += b"".join(self._conversion.feed(plain)) if self._conversion else plain
         except DecodeError:
             return self._unreadable("upstream_malformed")
         except LimitExceeded:
@@ -322,7 +338,9 @@ class WholeAnswer:
         raw = bytes(self._body)
         try:
             rest = self._decoder.close() if self._decoder else b""
-            raw += self._conversion.feed(rest) + self._conversion.close() if self._conversion else rest
+            if self._conversion:
+                rest = b"".join([*self._conversion.feed(rest), *self._conversion.close()])
+            raw += rest
             if self._inspection.listed and self._status == 200:
                 raw = b"[" + raw + b"]"
             if self._subtitles:

@@ -11,12 +11,13 @@ from extproc import events
 from extproc.errors import Refused
 from extproc.exchange import headers as hygiene
 from extproc.exchange.planning import Plan, Wanted
-from extproc.groups import Group
+from extproc.groups import Backend, Group
 from extproc.providers.api import NotReady
 from extproc.providers.credentials import ClientKey
 
 DECISION: Final = "llm.extproc.decision"
-"""Dynamic metadata the router filter writes: ``group`` (routes match on it), ``id``, and what is wanted."""
+"""Dynamic metadata the router filter writes: ``group`` (routes match on it), ``id``, what is wanted, and of the body its
+``length`` and ``media`` type: the headers that say so are those of the attempt before, where there was one."""
 ATTEMPT: Final = "upstream.request_attempt_count"
 """The attribute in which Envoy counts attempts."""
 UPSTREAM: Final = "llm.extproc.upstream"
@@ -66,10 +67,16 @@ def forward(headers: events.Headers, sent: Sent, now: float) -> events.ContinueB
     )
     if sent.body is not None:
         changes += (("content-length", str(len(sent.body))),)
+    passed = group.passed
     if sent.only:
-        changes += attempt(sent.only, headers, sent.whole, now)
+        said = attempt(sent.only, headers, sent.whole, now)
+        changes += said
+        passed -= sent.only.backend.credentials - own(sent.only.backend, said)
+    elif group.client_key:  # the route lets it pass, in the header of the one provider it is for
+        changes += next((_given(backend, headers) for backend in group.backends if backend.client_key), ())
+    body = {"length": len(sent.whole), "media": sent.media}
     metadata: dict[str, Mapping[str, Any]] = {
-        DECISION: {"group": group.slug, "id": sent.request_id, **sent.wanted.told()}
+        DECISION: {"group": group.slug, "id": sent.request_id, **body, **sent.wanted.told()}
     }
     if len(sent.plans) < len(group.backends):
         metadata[SUBSET] = {"serves": group.subset(plan.backend for plan in sent.plans)}
@@ -77,7 +84,7 @@ def forward(headers: events.Headers, sent: Sent, now: float) -> events.ContinueB
         sent.body,
         events.Mutation(
             set=changes,
-            remove=hygiene.not_upstream(headers, group.passed | sent.headers.keys()),
+            remove=hygiene.not_upstream(headers, passed | sent.headers.keys()),
             reroute=True,
             metadata=metadata,
         ),
@@ -91,17 +98,38 @@ def attempt(plan: Plan, headers: events.Headers, body: bytes, now: float) -> eve
         Refused: the provider's credentials are not there yet.
     """
     backend, credential = plan.backend, plan.backend.credential
-    said: events.Pairs = ((":path", plan.target), (":authority", backend.authority), *backend.profile.headers(headers))
+    said: events.Pairs = (
+        (":path", plan.target),
+        (":authority", backend.authority),
+        *(() if not plan.converts else _ANY),
+        hygiene.AGENT,  # an attempt before this may have set another
+        *backend.profile.headers(headers),
+    )
     if credential is None:
         return said
     if isinstance(credential, ClientKey):
-        return (*said, *credential.given(headers))
+        return (*said, *_given(backend, headers))
     at = datetime.datetime.fromtimestamp(now, datetime.UTC)
     try:
         return (*said, *credential.headers("POST", backend.authority, plan.target, body, at))
     except NotReady:
         message = "The gateway has no credentials of this provider yet."
         raise Refused(503, "credentials_not_ready", message, "api_error") from None
+
+
+_ANY: Final = (("accept", "*/*"),)
+"""What the client accepts says nothing of the format its request was converted to."""
+
+
+def own(backend: Backend, said: events.Pairs) -> frozenset[str]:
+    """The credential headers that an attempt says, of those its credential may: what stands in the others is not its own."""
+    names = backend.credentials
+    return names if backend.client_key or len(names) < 2 else names & {name for name, _ in said}
+
+
+def _given(backend: Backend, headers: events.Headers) -> events.Pairs:
+    credential = backend.credential
+    return credential.given(headers) if isinstance(credential, ClientKey) else ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,7 +53,8 @@ _ID: Final = re.compile(r"[A-Za-z0-9._-]{1,128}", re.ASCII)
 REROUTE: Final = "x-llm-route"
 """Changed together with the route cache, or Envoy would keep the old route; the route removes it."""
 
-_SAME: Final = (("accept-encoding", "identity"), ("user-agent", "llm-extproc"))
+AGENT: Final = ("user-agent", "llm-extproc")
+_SAME: Final = (("accept-encoding", "identity"), AGENT)
 """What every request says, whatever the client's said."""
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Final
 
@@ -30,6 +30,7 @@ from extproc.policy.api import Action, Outcome, Phase, Tally
 from extproc.policy.attach import Armed, Traits
 from extproc.policy.request import Request
 from extproc.policy.vault import Vault
+from extproc.providers import azure_headers
 
 _MODEL: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/+-]{0,199}", re.ASCII)
 """A model's name reaches logs, metadata and other bodies: it is a name, not a text."""
@@ -44,10 +45,11 @@ def asked(headers: Headers) -> Asked:
     method = headers.get(":method", "")
     if method not in operations.METHODS or "upgrade" in headers:
         raise Refused(405, "method_not_allowed", "This method is not supported; upgrades (WebSocket) are not either.")
-    found = operations.find(method, headers.get(":path", ""), anthropic="anthropic-version" in headers)
+    found = operations.find(method, headers.get(":path", ""), operations.hint(headers))
     if found is None:
         raise Refused(404, "unknown_operation", "There is no such operation here.")
-    if "," in headers.get("authorization", ""):
+    given = headers.get("authorization", "")
+    if "," in given and not given.startswith("AWS4-"):  # those have commas, and are read as one or not at all
         raise Refused(400, "bad_credentials", "There is more than one Authorization header.")
     return found
 
@@ -82,6 +84,12 @@ def _decoded(headers: Headers, body: bytes, limit: int) -> bytes:
         raise Refused(413, "too_large", f"The request is larger than {limit} bytes.") from None
     except DecodeError as error:
         raise Refused(400, "invalid_encoding", f"The body cannot be decoded: {error}.") from None
+
+
+def by_header(headers: Headers, resources: Mapping[str, str], model: str | None) -> str | None:
+    """The model a request names, at the Azure resource and as the deployment that its headers name, if they do."""
+    found = azure_headers.chosen(headers, resources) if resources else None
+    return f"{found.provider}/{found.deployment or model}" if found and (found.deployment or model) else model
 
 
 def check_model(model: str | None, known: Collection[str]) -> str:

@@ -110,9 +110,9 @@ class Replies:
         self._record.end = "blocked"
         self._record.error = policy.name
         message = blocked(policy, what, why)
-        if policy.style is Style.REFUSAL:
+        if policy.style is Style.REFUSAL and self._talks():
             return self._answer(message, "blocked", refuses=True)
-        if policy.style is Style.TRUNCATE and what != "request":
+        if policy.style is Style.TRUNCATE and what != "request" and self._talks():
             return self._answer("", "blocked", refuses=True)
         body = self.format.error(policy.status, policy.name, message, "policy_violation", param)
         extra = (*self._ids(), *self.format.error_headers(policy.status), ("x-should-retry", "false"))
@@ -126,7 +126,14 @@ class Replies:
     def reply(self, text: str) -> events.Respond:
         """A policy's answer in the model's place, as a stream where the request asked for one."""
         self._record.end = "replied"
+        if not self._talks():  # vectors, pictures, sound: a client would take the words for such
+            body = self.format.error(400, "replied", text, "policy_violation")
+            return self.say(400, body, "reply", extra=(*self._ids(), *self.format.error_headers(400)))
         return self._answer(text, "reply")
+
+    def _talks(self) -> bool:
+        """Whether answers of this operation have a place for words."""
+        return self._record.operation in _TALKS
 
     def whole(self, text: str) -> bytes:
         """The body of an answer that says this in the model's place."""
@@ -139,6 +146,7 @@ class Replies:
         return self.say(200, said, code, media=self.format.framing.content_type if record.stream else _JSON)
 
 
+_TALKS: Final = frozenset({"chat", "completions", "edits", "transcriptions", "translations"})
 _ID_NAMES: Final = {"anthropic": "request-id", "aws": "x-amzn-requestid"}
 
 NOT_SCANNABLE: Final = "not-scannable"

@@ -15,7 +15,7 @@ from extproc.budget import Budget
 from extproc.errors import Refused
 from extproc.events import Effect
 from extproc.exchange import headers as hygiene
-from extproc.exchange import inbound
+from extproc.exchange import inbound, signatures
 from extproc.exchange.answer import StreamAnswer, answer_for
 from extproc.exchange.bodies import Body, takes_forms
 from extproc.exchange.forward import Sent, forward, replied
@@ -26,10 +26,10 @@ from extproc.exchange.judging import Found, Judging, Question, undecided
 from extproc.exchange.outgoing import Outgoing
 from extproc.exchange.receiving import Received, inspection, refusal, told_back
 from extproc.exchange.replies import Replies, of_envoy
-from extproc.exchange.sending import send
+from extproc.exchange.sending import estimate, send
 from extproc.exchange.state import State, step
 from extproc.formats.registry import CHAT, FORMATS
-from extproc.operations import Asked, Operation, spoken
+from extproc.operations import Asked, Operation, hint, spoken
 from extproc.policy.api import Outcome, Phase, Policy, Tally
 from extproc.policy.attach import Traits, claims
 from extproc.policy.vault import Vault
@@ -210,8 +210,7 @@ class RouterExchange:
         self._headers = event.headers
         self._traits = Traits(headers=event.headers, attributes=event.attributes, claims=claims(event.metadata))
         self.record.request_id = hygiene.request_id(event.headers)
-        anthropic = "anthropic-version" in event.headers
-        self._speak(spoken(event.headers.get(":path", ""), anthropic=anthropic))
+        self._speak(spoken(event.headers.get(":path", ""), hint(event.headers)))
         asked = self._asked = inbound.asked(event.headers)
         self._speak(asked.format)
         self.record.operation, self.record.format = asked.operation.value, asked.format
@@ -242,10 +241,14 @@ class RouterExchange:
         if self._budget.full:
             raise Refused(503, "overloaded", "The gateway is overloaded.", "api_error")
         runtime = self._runtime
+        if runtime.aws_keys and self._format.family == "aws":
+            signatures.check(self._headers, event.body, runtime.aws_keys, self._now())
         read = self._body = inbound.read(self._headers, event.body, runtime.config.gateway.max_body, self._format)
         raw, body = read.raw, read.value
         in_path = self._asked.model if self._asked else None
-        model = self.record.model = inbound.check_model(in_path or self._format.model(body), runtime.models())
+        model = self.record.model = inbound.check_model(
+            inbound.by_header(self._headers, runtime.resources, in_path or self._format.model(body)), runtime.models()
+        )
         in_path_too = self._asked.stream if self._asked else None
         self.record.stream = self._format.streamed(body) if in_path_too is None else in_path_too
         self._choose_policies(model)
@@ -282,6 +285,8 @@ class RouterExchange:
         if group is None or self._asked is None:
             raise Refused(404, "model_not_found", "There is no such model here.")
         self.record.group = group.name
+        if counted := estimate(self._asked, group, decided):
+            return self._respond(200, counted, "counted")
         sent = send(self._asked, self._headers, group, decided, self.record, body, received)
         effects: list[Effect] = [forward(self._headers, sent, self._now())]
         self._idle = group.idle_timeout

@@ -89,6 +89,8 @@ class GuardedStream:
 
     def fail(self, error: DecodeError | LimitExceeded) -> bytes:
         """End a stream that cannot be inspected; what was held back is dropped."""
+        if self.refused:
+            return b""
         code = "upstream_too_large" if isinstance(error, LimitExceeded) else "upstream_malformed"
         self._refuse(Refused(502, code, f"The provider's stream cannot be inspected: {error}.", "upstream_error"))
         return self._taken()
@@ -190,7 +192,7 @@ class GuardedStream:
             lines = event.other.decode().split("\n")
         except UnicodeDecodeError:
             raise DecodeError("an event is not UTF-8") from None
-        text = "\n".join(line.partition(":")[2] or line for line in lines)
+        text = "\n".join(_said(line) for line in lines)
         return self._whole("other", Scope.ASSISTANT, text) == text
 
     def _admit(self, event: Event, value: Any, delta: Delta) -> None:
@@ -413,3 +415,12 @@ def _named(frame: Frame) -> bool:
 def only_usage(value: Any) -> bool:
     """Whether an event says nothing but how many tokens were used (OpenAI's last, with no choices)."""
     return isinstance(value, dict) and value.get("choices") == [] and isinstance(value.get("usage"), dict)
+
+
+_FIELDS: Final = frozenset({"", "event", "id", "retry"})
+
+
+def _said(line: str) -> str:
+    """The text of a line that is no data; a name nobody knows is part of it."""
+    name, _, value = line.partition(":")
+    return value if name in _FIELDS else line

@@ -12,7 +12,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Iterable
 from itertools import islice
-from operator import itemgetter, lt
+from operator import itemgetter, lt, neg, sub
 from typing import Final, NamedTuple, Protocol
 
 from extproc.policy.api import Action, OnError, Policy
@@ -91,6 +91,8 @@ class Scanner(Ruled):
             least = self._words.pending(sample, start, least)
         if self._hardened:
             least = self._hardened.pending(sample, start, least)
+        if not self._gates and not self._others:
+            return least
         for gate, _ in self._gates:
             least = min(least, gate.pending(sample, start))
         for index in (*self._others, *self._gated(sample, start)):
@@ -111,14 +113,16 @@ class Scanner(Ruled):
         """
         if start >= limit:
             return []
-        found = self._resumed(sample, ahead)
-        active = [*self._others, *self._gated(sample, start)]
+        found = self._resumed(sample, ahead) if ahead else []
+        active = [*self._others, *self._gated(sample, start)] if self._gates else [*self._others]
         if self._regexes:
             active += self._regexes.found(sample, start)
         if self._words:
             active += self._words.found(sample, start, limit)
         if self._hardened:
             active += self._hardened.found(sample, start, limit)
+        if not active:
+            return in_order(found)
         for index in active:
             ahead[index] = self._run(index, sample, max(start, ahead.get(index, 0)), limit, found, ahead)
         return in_order(found)
@@ -267,14 +271,20 @@ def in_order(matches: list[Match]) -> list[Match]:
 
     What goes on with a match stands before what begins there: that is within the same match.
     """
+    if len(matches) < 2:
+        return matches
     starts = list(map(_START, matches))
     if all(map(lt, starts, islice(starts, 1, None))) and not any(map(_MORE, matches)):
         return matches  # as those of one rule are
-    return sorted(matches, key=lambda match: (match.start - match.more, -match.end, match.order))
+    firsts = map(sub, starts, map(_MORE, matches))
+    keys = zip(firsts, map(neg, map(_END, matches)), map(_ORDER, matches), range(len(matches)), strict=True)
+    return [matches[key[3]] for key in sorted(keys)]
 
 
 _made: Final = tuple.__new__  # half the time of Match(): there may be a hundred thousand
 _START: Final = itemgetter(0)
+_END: Final = itemgetter(1)
+_ORDER: Final = itemgetter(2)
 _MORE: Final = itemgetter(3)
 
 
