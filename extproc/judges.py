@@ -76,5 +76,7 @@ def _inspected(judge: Local, question: Question) -> Found:
         return Found((said.label,), watches=True)
     marks: list[list[tuple[int, int, str]]] = [[] for _ in question.texts]
     for mark in said.marks:
+        if mark.text < 0:
+            raise IndexError("a mark of no text")
         marks[mark.text].append((mark.start, mark.end, judge.replacement(mark.label)))
     return Found(tuple(sorted({mark.label for mark in said.marks})), tuple(map(tuple, marks)))

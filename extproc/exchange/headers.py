@@ -112,6 +112,9 @@ def request_id(headers: Headers) -> str:
 def check_body(headers: Headers, *, forms: bool) -> None:
     """See that a request's body is of a kind that can be read; ``forms``: it may be a form with files.
 
+    JSON as gRPC frames it is none. To clients that call it so Envoy tells every refusal, of ours or its own, in gRPC's way:
+    status 200 and the header ``grpc-status``.
+
     Raises:
         Refused: it is not JSON in UTF-8, or encoded in a way that cannot be decoded.
     """
@@ -119,24 +122,12 @@ def check_body(headers: Headers, *, forms: bool) -> None:
     charset = parameters.partition("charset=")[2].strip(' "')
     if forms and media.strip() == "multipart/form-data":
         charset = ""
-    elif not media.strip().endswith("json") or charset not in ("", "utf-8", "utf8"):
+    elif (
+        media.startswith("application/grpc+")
+        or not media.strip().endswith("json")
+        or charset not in ("", "utf-8", "utf8")
+    ):
         raise Refused(415, "unsupported_media_type", "The body must be application/json in UTF-8.")
     if compression.coding(headers.get("content-encoding", "")) not in compression.SUPPORTED:
         supported = ", ".join(compression.SUPPORTED)
         raise Refused(415, "unsupported_encoding", f"The body's Content-Encoding must be one of {supported}.")
-
-
-_KINDS: Final = ("requests", "tokens", "input-tokens", "output-tokens")
-_FIELDS: Final = ("limit", "remaining", "reset")
-
-
-def limits(headers: Headers, family: str) -> tuple[tuple[str, str], ...]:
-    """A provider's rate limits under the names the client's API has for them: OpenAI's and Anthropic's."""
-    found: list[tuple[str, str]] = []
-    for kind in _KINDS:
-        for field in _FIELDS:
-            openai, anthropic = f"x-ratelimit-{field}-{kind}", f"anthropic-ratelimit-{kind}-{field}"
-            own, other = (anthropic, openai) if family == "anthropic" else (openai, anthropic)
-            if other in headers and own not in headers:
-                found.append((own, headers[other]))
-    return tuple(found)

@@ -16,7 +16,11 @@ from extproc.policy.rules import Rule
 
 
 class Python(PolicyBase):
-    """A policy written in Python. The operator has to allow it: `processor: {python: true}`."""
+    """A policy written in Python. The operator has to allow it: `processor: {python: true}`.
+
+    It is a class with `inspect(texts, caller)`, `request(request)` or `response(answer)`, or several of them; the docstring of
+    `extproc.plugin` says what each is given and may say.
+    """
 
     allowed_actions = frozenset({Action.BLOCK, Action.AUDIT, Action.REDACT})
     tightens = False

@@ -46,6 +46,17 @@ class Own:
             return 7
         return None
 
+class Worded:
+    Override = ["mild", "strict"]
+    def inspect(self, texts, caller):
+        return None
+    def response(self, answer):
+        SEEN.append(answer.caller.override)
+
+class Texts:
+    def response(self, answer):
+        SEEN.append((list(answer.texts), answer.chat and [part.text for part in answer.chat.choices[0].parts]))
+
 class Held(Own):
     def inspect(self, texts, caller):
         return None
@@ -212,6 +223,64 @@ def test_a_request_phase_policy_sees_no_answers(opened, tmp_path):
     (tmp_path / "own.py").write_text(CODE)
     runtime = compiled(CONFIG + '  own: {kind: python, path: "own.py:Own", phase: request}', tmp_path)
     assert not runtime.attached.usual.responses
+
+
+@pytest.mark.parametrize(("said", "word"), [(None, "mild"), ("strict", "strict")])
+def test_a_header_reaches_every_hook(opened, said, word):
+    one = opened(name="Worded", **({"x-llm-policy-own": said} if said else {}))
+    answered(one, "fine")
+    (question,) = one.questions()
+    assert question.caller.override == word
+    assert one.seen == [word]
+
+
+def spoken(folder, path, request, answer, **headers):
+    """What the code sees of a streamed answer in some client's format."""
+    (folder / "own.py").write_text(CODE)
+    kind = "anthropic" if "messages" in path else "openai-compatible"
+    config = CONFIG.replace("type: openai-compatible, base_url", f"type: {kind}, base_url")
+    one = RouterExchange(compiled(config + '  own: {kind: python, path: "own.py:Texts"}', folder))
+    one.receive(chat_headers(**{":path": path}, **headers))
+    (effect,) = one.receive(events.RequestBody(orjson.dumps(request), True))
+    assert isinstance(effect, events.ContinueBody), effect
+    one.receive(answer_headers("text/event-stream"))
+    one.receive(events.ResponseBody(answer, True))
+    return seen(one)
+
+
+def test_a_stream_of_anthropics(tmp_path):
+    message = {"id": "m", "type": "message", "role": "assistant", "model": "c", "content": [], "stop_reason": None}
+    message |= {"stop_sequence": None, "usage": {"input_tokens": 1, "output_tokens": 1}}
+    start = {"type": "message_start", "message": message}
+    block = {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}
+    deltas = [
+        {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": t}}
+        for t in ("jo@x", ".org hi")
+    ]
+    ends = [
+        {"type": "content_block_stop", "index": 0},
+        {
+            "type": "message_delta",
+            "delta": {"stop_reason": "end_turn", "stop_sequence": None},
+            "usage": {"output_tokens": 2},
+        },
+        {"type": "message_stop"},
+    ]
+    stream = b"".join(
+        f"event: {each['type']}\n".encode() + b"data: " + orjson.dumps(each) + b"\n\n"
+        for each in (start, block, *deltas, *ends)
+    )
+    request = {"model": "c", "max_tokens": 9, "stream": True, "messages": [{"role": "user", "content": "hi"}]}
+    found = spoken(tmp_path, "/v1/messages", request, stream, **{"anthropic-version": "2023-06-01"})
+    assert found == [([(Scope.ASSISTANT, "[email] hi")], ["[email] hi"])]
+
+
+def test_a_stream_without_a_canonical_form(tmp_path):
+    parts = [{"choices": [{"index": 0, "text": text, "finish_reason": None}]} for text in ("jo@x", ".org hi")]
+    parts.append({"choices": [{"index": 0, "text": "", "finish_reason": "stop"}]})
+    stream = b"".join(b"data: " + orjson.dumps(each) + b"\n\n" for each in parts) + b"data: [DONE]\n\n"
+    found = spoken(tmp_path, "/v1/completions", {"model": "c", "stream": True, "prompt": "hi"}, stream)
+    assert found == [([(Scope.ASSISTANT, "[email] hi")], None)]
 
 
 STREAM = ["bl", "ock", " this", ", please"]
