@@ -149,7 +149,10 @@ def compile_groups(loaded: Loaded, providers: Mapping[str, Provided], problems: 
     if not config.providers:
         problems.append(Problem(_NO_PROVIDERS))
         return ()
-    models = config.models or _default_models(config)
+    models = dict(config.models or _default_models(config))
+    for name, provider in providers.items():
+        if provider.resource:  # which clients may name by header
+            models.setdefault(f"{name}/*", ModelGroup.model_validate({"backends": [name]}))
     compiled: list[Group] = []
     for name, group in sorted(models.items(), key=_precedence):
         keys = ("models", name)
@@ -206,7 +209,7 @@ def _passed(config: Config, backends: list[Backend]) -> frozenset[str]:
 def _foreign(config: Config, providers: Mapping[str, Provided], profile: Profile) -> tuple[str, ...]:
     usual = _PASS | frozenset(config.gateway.pass_headers)
     known = [each.profile.passes | each.profile.names for each in providers.values()]
-    return tuple(sorted(profile.removed.union(*known) - profile.allowed(usual)))
+    return tuple(sorted(profile.removed.union(*known) - profile.allowed(usual) - {"user-agent"}))
 
 
 def _precedence(item: tuple[str, ModelGroup]) -> tuple[bool, int, str]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from extproc.config.load import Loaded
 from extproc.config.model import Config
+from extproc.config.references import UnresolvedError, is_reference, resolve
 from extproc.errors import ConfigError, Problem
 from extproc.groups import Backend, Group, compile_groups
 from extproc.policy.attach import Attached
@@ -34,6 +35,7 @@ class Runtime:
     backends: Mapping[str, Backend]
     former: Mapping[str, Backend]
     resources: Mapping[str, str]
+    aws_keys: Mapping[str, str] = field(repr=False)
     armed: str
 
     def group(self, model: str) -> Group | None:
@@ -74,6 +76,7 @@ def compile_runtime(
     attached, overrides = compile_policies(loaded, packs, problems)
     providers = provided(loaded, problems)
     groups = compile_groups(loaded, providers, problems)
+    aws_keys = _aws_keys(loaded, problems)
     if problems:
         raise ConfigError(problems)
     return Runtime(
@@ -90,8 +93,24 @@ def compile_runtime(
         backends={backend.id: backend for group in groups for backend in group.backends},
         former=before.backends if before else {},
         resources={each.resource: each.name for each in providers.values() if each.resource},
+        aws_keys=aws_keys,
         armed=attached.usual.header,
     )
+
+
+def _aws_keys(loaded: Loaded, problems: list[Problem]) -> dict[str, str]:
+    """Secrets of the clients that sign their requests."""
+    found: dict[str, str] = {}
+    for name, reference in loaded.config.gateway.aws_keys.items():
+        where = ("gateway", "aws_keys", name)
+        if not is_reference(reference):
+            problems.append(loaded.problem(where, "a secret must be a reference (env:NAME or file:PATH), not itself"))
+            continue
+        try:
+            found[name] = resolve(reference, loaded.environment, loaded.folder)
+        except UnresolvedError as error:
+            problems.append(loaded.problem(where, str(error)))
+    return found
 
 
 def effective(loaded: Loaded) -> dict[str, Any]:

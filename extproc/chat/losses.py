@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
+from typing import Final
 
 from extproc.framing.jsontext import Path
 
@@ -10,10 +12,15 @@ _MOST = 50
 """Losses told of one exchange; all are counted."""
 
 
+_FIELD: Final = re.compile(r"[A-Za-z_]{1,40}|b64_json")
+"""What names of fields look like. Paths go to logs, and a client can give a member any name, a key or a prompt."""
+
+
 def spell(path: Path) -> str:
-    """A path as people write it: ``messages[2].content[0].cache_control``."""
+    """A path as people write it: ``messages[2].content[0].cache_control``; ``*`` for what does not look like a field."""
     text = ""
-    for step in path:
+    for each in path:
+        step = each if isinstance(each, int) or _FIELD.fullmatch(each) else "*"
         text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step
     return text
 

@@ -123,14 +123,17 @@ def _providers_from_environment(source: Source, variables: Mapping[str, str]) ->
             providers.setdefault(name, {"keys": [f"env:{known.variable}"]})
 
 
+_SECRET: Final = {"keys", "aws_keys"}
+
+
 def _resolve(source: Source, value: Any, keys: Keys, variables: Mapping[str, str], folder: Path) -> None:
-    """Replace references to the environment, except under ``keys``: secrets are resolved where they are used."""
+    """Replace references to the environment, except under those of keys: secrets are resolved where they are used."""
     pairs = (
         list(value.items()) if isinstance(value, dict) else list(enumerate(value)) if isinstance(value, list) else []
     )
     for key, child in pairs:
         here = (*keys, key)
-        if isinstance(child, str) and variable(child) and "keys" not in here and keys[:1] != ("policies",):
+        if isinstance(child, str) and variable(child) and not _SECRET & set(here) and keys[:1] != ("policies",):
             try:
                 value[key] = scalar(resolve(child, variables, folder))
             except UnresolvedError as error:

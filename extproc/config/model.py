@@ -50,6 +50,11 @@ class Gateway(Strict):
     pass_headers: list[Annotated[str, Field(pattern=r"^[a-z0-9-]+$")]] = Field(
         [], description="further request headers that may reach a provider; all others stay here"
     )
+    aws_keys: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9]{16,128}$")], str] = Field(
+        {},
+        description="access key ids to references to their secrets (`env:X`, `file:P`): with any, what comes in Bedrock's "
+        "API has to be signed with one of them",
+    )
     upstream_ca: str | None = Field(
         None, description="PEM bundle that provider certificates are checked with; default: the system's"
     )

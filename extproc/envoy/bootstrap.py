@@ -13,8 +13,8 @@ from extproc.envoy import clusters, routes, types
 from extproc.envoy.filters import router_filter
 from extproc.envoy.layout import Layout
 from extproc.envoy.types import Json, typed
+from extproc.exchange.outgoing import USAGE
 from extproc.exchange.replies import VERDICTS
-from extproc.exchange.router import USAGE
 from extproc.runtime import Runtime
 
 _HEAP = 2 << 30
@@ -107,7 +107,6 @@ def _manager(name: str, config: Config, layout: Layout) -> Json:
         normalize_path=True,
         merge_slashes=True,
         path_with_escaped_slashes_action="KEEP_UNCHANGED",  # models of Bedrock may have them; other paths are exact
-        strip_any_host_port=True,
         server_name="llm-extproc",
         server_header_transformation="PASS_THROUGH",
         # our 400s must not close an HTTP/1 client's connection

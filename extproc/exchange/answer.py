@@ -16,6 +16,7 @@ from extproc.events import Headers
 from extproc.exchange import whole
 from extproc.exchange.converting import Conversion
 from extproc.exchange.gate import Words
+from extproc.exchange.hooks import Hooks
 from extproc.exchange.streamed import GuardedStream, only_usage
 from extproc.formats import openai_audio, subtitles
 from extproc.formats.base import Format
@@ -84,7 +85,8 @@ class Inspection:
 
     ``format`` is the client's. ``conversion`` turns the answer into it first; ``streams``: it then is a stream.
     ``listens``: somebody wants to hear what it says. ``hides_usage``: a stream's usage was asked for by us, not by the
-    client. ``listed``: the client wants the one answer in an array.
+    client. ``listed``: the client wants the one answer in an array. ``hooks``: the operator's code that sees whole answers.
+    ``sounds``: it may be sound, because that was asked for.
     """
 
     runtime: Runtime
@@ -97,6 +99,8 @@ class Inspection:
     listens: bool = False
     hides_usage: bool = False
     listed: bool = False
+    hooks: Hooks | None = None
+    sounds: bool = False
 
 
 def answer_for(headers: Headers, status: int, inspection: Inspection) -> Answer:
@@ -109,10 +113,15 @@ def answer_for(headers: Headers, status: int, inspection: Inspection) -> Answer:
     if 300 <= status < 400 or status < 200:
         raise Refused(502, "upstream_redirect", "The provider answered with a redirect.", "api_error")
     converts = inspection.conversion is not None
-    if status == 200 and not converts and openai_audio.sound(media) and inspection.format.name == openai_audio.NAME:
+    if status == 200 and not converts and inspection.sounds and openai_audio.sound(media):
         return ObservedAnswer(inspection, streamed=False)  # what no text rule can read; the record says so
     streamed = inspection.streams if converts else status == 200 and media == inspection.format.framing.media
-    guards = inspection.listens or inspection.listed or inspection.chain.guards(Phase.RESPONSE)
+    guards = (
+        inspection.listens
+        or inspection.listed
+        or inspection.hooks is not None
+        or inspection.chain.guards(Phase.RESPONSE)
+    )
     if status == 200 and not guards and not converts:
         return ObservedAnswer(inspection, streamed=streamed)
     coding = compression.coding(headers.get("content-encoding", ""))
@@ -152,8 +161,7 @@ class ObservedAnswer:
     def feed(self, chunk: bytes) -> Verdict:
         """See ``Answer.feed``."""
         if self._events is not None:
-            seen = self._look(self._events.feed(chunk), chunk)
-            return Verdict(seen, commit=not self.committed)
+            return self._look(self._events.feed(chunk), chunk)
         if self._body is not None:
             self._left -= len(chunk)
             if self._left >= 0:
@@ -164,12 +172,13 @@ class ObservedAnswer:
 
     def close(self) -> Verdict:
         """See ``Answer.close``."""
-        rest = b""
+        last = Verdict(commit=not self.committed)
         if self._events is not None:
-            rest = self._look(self._events.close(), b"")
+            last = self._look(self._events.close(), b"")
         elif self._body:
             self._see(bytes(self._body))
-        return Verdict(rest, commit=not self.committed, end=True)
+        last.end = True
+        return last
 
     def stop(self, refused: Refused, policy: Policy | None = None) -> Verdict:
         """See ``Answer.stop``."""
@@ -183,7 +192,7 @@ class ObservedAnswer:
         """See ``Answer.held``."""
         return len(self._body or b"")
 
-    def _look(self, events: Iterator[Event], chunk: bytes) -> bytes:
+    def _look(self, events: Iterator[Event], chunk: bytes) -> Verdict:
         """Look at what came with a chunk; returns what goes on."""
         kept: list[bytes] = []
         try:
@@ -191,11 +200,20 @@ class ObservedAnswer:
                 value = self._see(event.data) if event.data and _USAGE.search(event.data) else None
                 if not (self._hides and only_usage(value)):
                     kept.append(event.raw)
-        except (DecodeError, LimitExceeded):
+        except (DecodeError, LimitExceeded) as error:
             if self._hides:  # it was cut into events, so nobody knows which bytes would be left
-                return b"".join(kept)
+                return self._broken(b"".join(kept), error)
             self._events = None  # no longer readable: the bytes go on, the count stays as it is
-        return b"".join(kept) if self._hides else chunk
+        return Verdict(b"".join(kept) if self._hides else chunk, commit=not self.committed)
+
+    def _broken(self, kept: bytes, error: DecodeError | LimitExceeded) -> Verdict:
+        """Events can no longer be told apart: what came before leaves, and the client is told that nothing follows."""
+        code = "upstream_too_large" if isinstance(error, LimitExceeded) else "upstream_malformed"
+        refused = Refused(502, code, f"The provider's stream cannot be read: {error}.", "upstream_error")
+        if not kept:
+            return self.stop(refused)
+        event = self._format.error_event(refused.code, refused.message, refused.kind)
+        return Verdict(kept + event, commit=not self.committed, end=True, refused=refused)
 
     def _see(self, raw: bytes) -> Any:
         try:
@@ -342,6 +360,11 @@ class WholeAnswer:
         blocked = decision.policy if decision.outcome is Outcome.BLOCK else None
         if blocked and not decision.cuts:
             return Verdict(end=True, refused=Refused(400, blocked.name, ""), policy=blocked)
+        if self._inspection.hooks and self._status == 200:
+            ruling = self._inspection.hooks.whole(sent)
+            if ruling.policy or ruling.refused:
+                return Verdict(end=True, refused=ruling.refused or Refused(400, "", ""), policy=ruling.policy)
+            sent = ruling.sent
         if self._inspection.listens:
             spans = self._inspection.format.response_spans(value if sent is raw else parse(sent))
             self.said += [(span.path, span.scope, span.text) for span in spans]

@@ -52,28 +52,30 @@ class Conversion:
         self._way = way
         self._from, self._to = _codec(way.source), _codec(way.target)
         self._context, self._losses, self._meter = context, losses, meter
-        self._done = way.source.framing.done
         self._reader = way.source.framing.reader(max_event)
         self._decoder = self._from.decoder()
         self._encoder = self._to.encoder(context, losses)
         self._events: list[StreamEvent] = []
         self._body = bytearray()
+        self._collected = 0  # bytes of a stream that the client gets in one piece
         self._max_body = max_body
         self._over = False
 
     @property
     def held(self) -> int:
         """Bytes that are collected."""
-        return len(self._body) + self._reader.held
+        return len(self._body) + self._reader.held + self._collected
 
     def feed(self, chunk: bytes) -> Iterator[bytes]:
         """The next bytes of the provider's answer."""
+        collects = not (self._way.streamed and self._way.wanted)
+        if collects and self.held + len(chunk) > self._max_body:
+            raise LimitExceeded(f"it is larger than {self._max_body} bytes")
         if self._way.streamed:
+            self._collected += len(chunk) if collects else 0
             yield from self._read(self._reader.feed(chunk))
             return
         self._body += chunk
-        if len(self._body) > self._max_body:
-            raise LimitExceeded(f"it is larger than {self._max_body} bytes")
 
     def close(self) -> Iterator[bytes]:
         """The provider's answer has ended."""
@@ -116,7 +118,7 @@ class Conversion:
         return dump(self._to.encode_error(self._from.decode_error(self._way.status, body)))
 
     def _said(self, name: str, data: bytes) -> bytes:
-        if self._over or data.strip() == self._done:
+        if self._over:
             return b""
         return self._take(self._decoder.decode(name, data))
 

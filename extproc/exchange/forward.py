@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from extproc import events
 from extproc.errors import Refused
 from extproc.exchange import headers as hygiene
 from extproc.exchange.planning import Plan, Wanted
-from extproc.groups import Group
+from extproc.groups import Backend, Group
 from extproc.providers.api import NotReady
 from extproc.providers.credentials import ClientKey
 
@@ -32,6 +32,7 @@ class Sent:
 
     ``body`` is None where it is what came, ``whole`` what goes on in any case; ``plans`` are the backends that can serve it.
     ``usage``: the client wants a stream's usage; ``hides``: it was asked for all the same.
+    ``headers`` are those that policies set.
     """
 
     group: Group
@@ -43,6 +44,7 @@ class Sent:
     usage: bool = True
     hides: bool = False
     media: str = "application/json"
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def only(self) -> Plan | None:
@@ -58,14 +60,20 @@ def forward(headers: events.Headers, sent: Sent, now: float) -> events.ContinueB
     """
     group = sent.group
     changes: events.Pairs = (
+        *sent.headers.items(),  # first: what comes after overwrites them
         (hygiene.REROUTE, group.slug),
         *hygiene.to_providers(sent.media),
         ("x-request-id", sent.request_id),
     )
     if sent.body is not None:
         changes += (("content-length", str(len(sent.body))),)
+    passed = group.passed
     if sent.only:
-        changes += attempt(sent.only, headers, sent.whole, now)
+        said = attempt(sent.only, headers, sent.whole, now)
+        changes += said
+        passed -= sent.only.backend.credentials - own(sent.only.backend, said)
+    elif group.client_key:  # the route lets it pass, in the header of the one provider it is for
+        changes += next((_given(backend, headers) for backend in group.backends if backend.client_key), ())
     body = {"length": len(sent.whole), "media": sent.media}
     metadata: dict[str, Mapping[str, Any]] = {
         DECISION: {"group": group.slug, "id": sent.request_id, **body, **sent.wanted.told()}
@@ -76,7 +84,7 @@ def forward(headers: events.Headers, sent: Sent, now: float) -> events.ContinueB
         sent.body,
         events.Mutation(
             set=changes,
-            remove=hygiene.not_upstream(headers, group.passed),
+            remove=hygiene.not_upstream(headers, passed | sent.headers.keys()),
             reroute=True,
             metadata=metadata,
         ),
@@ -90,17 +98,38 @@ def attempt(plan: Plan, headers: events.Headers, body: bytes, now: float) -> eve
         Refused: the provider's credentials are not there yet.
     """
     backend, credential = plan.backend, plan.backend.credential
-    said: events.Pairs = ((":path", plan.target), (":authority", backend.authority), *backend.profile.headers(headers))
+    said: events.Pairs = (
+        (":path", plan.target),
+        (":authority", backend.authority),
+        *(() if not plan.converts else _ANY),
+        hygiene.AGENT,  # an attempt before this may have set another
+        *backend.profile.headers(headers),
+    )
     if credential is None:
         return said
     if isinstance(credential, ClientKey):
-        return (*said, *credential.given(headers))
+        return (*said, *_given(backend, headers))
     at = datetime.datetime.fromtimestamp(now, datetime.UTC)
     try:
         return (*said, *credential.headers("POST", backend.authority, plan.target, body, at))
     except NotReady:
         message = "The gateway has no credentials of this provider yet."
         raise Refused(503, "credentials_not_ready", message, "api_error") from None
+
+
+_ANY: Final = (("accept", "*/*"),)
+"""What the client accepts says nothing of the format its request was converted to."""
+
+
+def own(backend: Backend, said: events.Pairs) -> frozenset[str]:
+    """The credential headers that an attempt says, of those its credential may: what stands in the others is not its own."""
+    names = backend.credentials
+    return names if backend.client_key or len(names) < 2 else names & {name for name, _ in said}
+
+
+def _given(backend: Backend, headers: events.Headers) -> events.Pairs:
+    credential = backend.credential
+    return credential.given(headers) if isinstance(credential, ClientKey) else ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,15 @@ CREDENTIALS: Final = (
 )  # fmt: skip
 """Every header a key may travel in. Removed from each attempt before the provider's own is set."""
 
+_OWN: Final = frozenset({
+    *CREDENTIALS, "set-cookie", "host", "connection", "keep-alive", "te", "trailer", "trailers", "transfer-encoding",
+    "upgrade", "http2-settings", "expect", "range", "via", "forwarded", "user-agent", "x-request-id",
+})  # fmt: skip
+_OWN_PREFIXES: Final = (PREFIX, "x-envoy-", "x-forwarded-", "x-amz-", "proxy-", "content-", "accept-", "if-")
+"""Headers of a request that nobody but the gateway sets: credentials, and what HTTP and Envoy go by."""
+_NAME: Final = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]{1,64}", re.ASCII)
+_VALUE: Final = re.compile(r"[!-~](?:[ -~]{0,1022}[!-~])?", re.ASCII)
+
 _BACK: Final = frozenset({
     ":status", "content-type", "content-length", "content-encoding", "date", "cache-control", "retry-after", "retry-after-ms",
     "x-should-retry", "x-request-id", "request-id", "openai-version", "openai-model", "openai-processing-ms",
@@ -44,7 +53,8 @@ _ID: Final = re.compile(r"[A-Za-z0-9._-]{1,128}", re.ASCII)
 REROUTE: Final = "x-llm-route"
 """Changed together with the route cache, or Envoy would keep the old route; the route removes it."""
 
-_SAME: Final = (("accept-encoding", "identity"), ("user-agent", "llm-extproc"))
+AGENT: Final = ("user-agent", "llm-extproc")
+_SAME: Final = (("accept-encoding", "identity"), AGENT)
 """What every request says, whatever the client's said."""
 
 
@@ -62,6 +72,18 @@ _KEPT: Final = _ROUTING | {REROUTE, "content-type", *(name for name, _ in _SAME)
 def not_upstream(headers: Headers, allowed: frozenset[str]) -> tuple[str, ...]:
     """Names of request headers that must not reach a provider."""
     return tuple([name for name in headers if name not in allowed and name not in _KEPT])
+
+
+def settable(name: str, value: str) -> str:
+    """The name in lower case, if the operator's code may set this header towards a provider.
+
+    Raises:
+        ValueError: it may not, or the name or the value is none.
+    """
+    lower = name.lower()
+    if lower in _OWN or lower.startswith(_OWN_PREFIXES) or not _NAME.fullmatch(lower) or not _VALUE.fullmatch(value):
+        raise ValueError("a header that cannot be set")
+    return lower
 
 
 @cache
@@ -90,6 +112,9 @@ def request_id(headers: Headers) -> str:
 def check_body(headers: Headers, *, forms: bool) -> None:
     """See that a request's body is of a kind that can be read; ``forms``: it may be a form with files.
 
+    JSON as gRPC frames it is none. To clients that call it so Envoy tells every refusal, of ours or its own, in gRPC's way:
+    status 200 and the header ``grpc-status``.
+
     Raises:
         Refused: it is not JSON in UTF-8, or encoded in a way that cannot be decoded.
     """
@@ -97,7 +122,11 @@ def check_body(headers: Headers, *, forms: bool) -> None:
     charset = parameters.partition("charset=")[2].strip(' "')
     if forms and media.strip() == "multipart/form-data":
         charset = ""
-    elif not media.strip().endswith("json") or charset not in ("", "utf-8", "utf8"):
+    elif (
+        media.startswith("application/grpc+")
+        or not media.strip().endswith("json")
+        or charset not in ("", "utf-8", "utf8")
+    ):
         raise Refused(415, "unsupported_media_type", "The body must be application/json in UTF-8.")
     if compression.coding(headers.get("content-encoding", "")) not in compression.SUPPORTED:
         supported = ", ".join(compression.SUPPORTED)

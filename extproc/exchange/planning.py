@@ -10,13 +10,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from extproc.chat.codec import Codec
 from extproc.chat.losses import Losses, spell
 from extproc.errors import DecodeError, Refused, Unrepresentable
-from extproc.formats.registry import FORMATS
-from extproc.framing.jsontext import dump, edit, parse, set_member
+from extproc.formats.openai_chat.codec import OpenAIChatCodec
+from extproc.formats.openai_chat.encode import Dialect
+from extproc.formats.openai_responses import seals
+from extproc.formats.registry import CHAT, FORMATS
+from extproc.framing.jsontext import REMOVED, dump, edit, parse, set_member
 from extproc.groups import Backend, Group
 from extproc.operations import Operation
 from extproc.providers.api import Call, Kind
+from extproc.providers.known import EXTENDED
+
+_EXTENDED: Final = OpenAIChatCodec(Dialect(extensions=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +116,9 @@ def prepare(plan: Plan, wanted: Wanted, raw: bytes, value: dict[str, Any] | None
     if not plan.converts:
         if wanted.named and call.model != wanted.model:
             raw = set_member(raw, "model", dump(call.model))
+        raw = _own_reasoning(raw, call, losses)
         return _adjusted(kind, raw, call, losses) if kind.adjusts(call) else raw
-    reader, writer = FORMATS[wanted.format].codec, FORMATS[call.format].codec
+    reader, writer = FORMATS[wanted.format].codec, _writer(kind, call)
     if reader is None or writer is None:
         raise DecodeError("there is no way to convert it")
     request = reader.decode_request(
@@ -119,6 +127,22 @@ def prepare(plan: Plan, wanted: Wanted, raw: bytes, value: dict[str, Any] | None
     request.model = call.model
     request.usage = True  # for the meter; the client is told what it asked for
     return dump(kind.adjust(writer.encode_request(request, losses), call, losses))
+
+
+def _writer(kind: Kind, call: Call) -> Codec | None:
+    if call.format == CHAT and kind.name in EXTENDED:
+        return _EXTENDED
+    return FORMATS[call.format].codec
+
+
+def _own_reasoning(raw: bytes, call: Call, losses: Losses) -> bytes:
+    """A request without the reasoning of other makers, which a client of Responses keeps for them."""
+    if call.format != "openai-responses" or b'"extproc-' not in raw:
+        return raw
+    items = seals.foreign(parse(raw))
+    for item in items:
+        losses.add(item, "reasoning of another maker")
+    return edit(raw, dict.fromkeys(items, REMOVED)) if items else raw
 
 
 def _adjusted(kind: Kind, raw: bytes, call: Call, losses: Losses) -> bytes:

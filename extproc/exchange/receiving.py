@@ -17,6 +17,7 @@ from extproc.exchange.limits import limits
 from extproc.formats import openai_audio
 from extproc.formats.base import Format
 from extproc.formats.registry import FORMATS
+from extproc.operations import Operation
 from extproc.policy.api import Tally
 from extproc.policy.chain import Chain
 from extproc.runtime import Runtime
@@ -67,7 +68,8 @@ def inspection(
     source, target, wanted = received.source, received.format, received.sent.wanted
     found = Inspection(runtime, _NOTHING, tally, meter, target, hides_usage=received.sent.hides, listed=wanted.listed)
     media = received.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if target.name == openai_audio.NAME and openai_audio.sound(media) and "audio" not in record.unscanned:
+    found.sounds = wanted.operation == Operation.SPEECH  # whatever else a provider calls sound is looked at
+    if found.sounds and openai_audio.sound(media) and "audio" not in record.unscanned:
         record.unscanned.append("audio")
     if source is not target and received.by.format != wanted.format:
         streamed = received.status == 200 and media == source.framing.media

@@ -22,6 +22,7 @@ from extproc.exchange.gate import Words
 from extproc.exchange.repeats import Repeats
 from extproc.exchange.replies import blocked
 from extproc.exchange.waiting import Epoch, Frame, Part
+from extproc.exchange.whole import silenced
 from extproc.formats.base import Delta, Format, Piece
 from extproc.framing.base import Event
 from extproc.framing.jsontext import Path, dump, parse, replace
@@ -192,7 +193,7 @@ class GuardedStream:
             lines = event.other.decode().split("\n")
         except UnicodeDecodeError:
             raise DecodeError("an event is not UTF-8") from None
-        text = "\n".join(line.partition(":")[2] or line for line in lines)
+        text = "\n".join(_said(line) for line in lines)
         return self._whole("other", Scope.ASSISTANT, text) == text
 
     def _admit(self, event: Event, value: Any, delta: Delta) -> None:
@@ -385,8 +386,7 @@ class GuardedStream:
         values: dict[Path, bytes] = {
             part.piece.path: dump("".join(part.out)) for part in frame.parts if part.dirty or part.left
         }
-        for echo in self._format.echoes(frame.value, values.keys()):
-            values[echo] = b"null"
+        values = silenced(values, self._format.echoes(frame.value, values.keys()))
         if not values:
             return frame.event.raw
         return frame.event.with_data(replace(frame.event.data, values))
@@ -415,3 +415,12 @@ def _named(frame: Frame) -> bool:
 def only_usage(value: Any) -> bool:
     """Whether an event says nothing but how many tokens were used (OpenAI's last, with no choices)."""
     return isinstance(value, dict) and value.get("choices") == [] and isinstance(value.get("usage"), dict)
+
+
+_FIELDS: Final = frozenset({"", "event", "id", "retry"})
+
+
+def _said(line: str) -> str:
+    """The text of a line that is no data; a name nobody knows is part of it."""
+    name, _, value = line.partition(":")
+    return value if name in _FIELDS else line

@@ -16,7 +16,7 @@ from extproc.chat.losses import Losses
 from extproc.errors import DecodeError, LimitExceeded, ProtocolError, Refused, Unrepresentable
 from extproc.events import Effect, Mutation
 from extproc.exchange.bodies import Body, is_form, of_form, takes_forms
-from extproc.exchange.forward import ATTEMPT, DECISION, UPSTREAM, attempt
+from extproc.exchange.forward import ATTEMPT, DECISION, UPSTREAM, attempt, own
 from extproc.exchange.headers import other_credentials
 from extproc.exchange.planning import Plan, Wanted, plan, prepare
 from extproc.formats.registry import FORMATS
@@ -101,9 +101,10 @@ class UpstreamExchange:
             "format": plan.call.format,
             "losses": "; ".join(f"{path}: {why}" for path, why in (losses.found if losses else [])[:_LOSSES]),
         }
+        made = attempt(plan, request.headers if request else {}, body, self._now())
         return Mutation(
-            set=(*attempt(plan, request.headers if request else {}, body, self._now()), *more),
-            remove=(*other_credentials(backend.credentials), *backend.foreign),
+            set=(*made, *more),
+            remove=(*other_credentials(own(backend, made)), *backend.foreign),
             metadata={UPSTREAM: said},
         )
 

@@ -7,7 +7,7 @@ from typing import Final
 from extproc.formats.anthropic import AnthropicComplete, AnthropicCount, AnthropicMessages
 from extproc.formats.base import Format
 from extproc.formats.bedrock import Converse, CountTokens, Invoke, InvokeClaude
-from extproc.formats.gemini import Gemini, GeminiCount, GeminiEmbed
+from extproc.formats.gemini import Gemini, GeminiBatchEmbed, GeminiCount, GeminiEmbed
 from extproc.formats.openai_audio import OpenAIAudio
 from extproc.formats.openai_chat import OpenAIChat
 from extproc.formats.openai_completions import OpenAICompletions
@@ -34,6 +34,7 @@ _ALL: Final[tuple[Format, ...]] = (
     Gemini(),
     GeminiCount(),
     GeminiEmbed(),
+    GeminiBatchEmbed(),
     Converse(),
     CountTokens(),
     Invoke(),

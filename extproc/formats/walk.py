@@ -124,5 +124,27 @@ class Walk:
                         raise LimitExceeded(f"it has more than {MAX_TEXTS} texts")
 
 
+class Sourced(Walk):
+    """The same for what has Anthropic's sources: one of plain text brings its words under the name of binary ``data``."""
+
+    __slots__ = ("_plain",)
+
+    def __init__(self, skip: frozenset[str], blobs: frozenset[str]) -> None:
+        super().__init__(skip, blobs)
+        self._plain = Walk(skip, blobs - {"data"})
+
+    def members(
+        self, value: dict[str, Any], path: Path, scope: Scope, found: list[Span], but: str | None = None
+    ) -> None:
+        """See ``Walk``."""
+        if "data" in value and value.get("type", _BINARY[0]) not in _BINARY:
+            self._plain.members(value, path, scope, found, but)
+        else:
+            super().members(value, path, scope, found, but)
+
+
+_BINARY: Final = ("base64", "redacted_thinking")
+"""Types of what has binary ``data``."""
+
 _HOLDERS: Final[frozenset[type]] = frozenset({str, dict, list})
 """What a text can be, or be in; everything else is passed over before a path is made for it."""

@@ -36,7 +36,11 @@ _Headers = dict[str, bytes | None]
 
 _TYPES: Final = {"event": ":event-type", "exception": ":exception-type", "error": ":error-code"}
 """Where the name of an event stands, by the type of its message."""
-_KNOWN: Final = frozenset({":message-type", ":error-message", *_TYPES.values()})
+_KNOWN: Final = {
+    kind: frozenset({":message-type", name, *([":error-message"] if kind == "error" else [])})
+    for kind, name in _TYPES.items()
+}
+"""Headers whose values are in the data or of a fixed set, by the type of the message; any other could say anything."""
 _JSON: Final = "application/json"
 _CHUNK: Final = "chunk"
 _PADDING: Final = re.compile(r"[A-Za-z0-9]{0,128}")
@@ -162,11 +166,11 @@ def _event(raw: bytes, headers: _Headers, *, carries: bool) -> Event:
     payload = _payload(raw)
     if kind == "error":
         data = _opening(name) + dump({"message": _text(headers, ":error-message")}) + b"}"
-        return Event(raw, data, name, _other(headers, [payload] if payload else []), "header")
+        return Event(raw, data, name, _other(kind, headers, [payload] if payload else []), "header")
     if carries and kind == "event" and name == _CHUNK:
         data, rest = _carried(payload)
-        return Event(raw, data, name, _other(headers, rest), "carried")
-    return Event(raw, _opening(name) + (payload or b"{}") + b"}", name, _other(headers, []))
+        return Event(raw, data, name, _other(kind, headers, rest), "carried")
+    return Event(raw, _opening(name) + (payload or b"{}") + b"}", name, _other(kind, headers, []))
 
 
 def _text(headers: _Headers, name: str) -> str:
@@ -176,12 +180,12 @@ def _text(headers: _Headers, name: str) -> str:
         raise DecodeError("a header of a message is not UTF-8") from None
 
 
-def _other(headers: _Headers, more: list[bytes]) -> bytes:
+def _other(kind: str, headers: _Headers, more: list[bytes]) -> bytes:
     """What could be a text in headers that say something else than the type of the message, as comments."""
     odd = [
         name.encode() + b" " + (value or b"")
         for name, value in headers.items()
-        if name not in _KNOWN and not (name == ":content-type" and value == _JSON.encode())
+        if name not in _KNOWN[kind] and not (name == ":content-type" and value == _JSON.encode())
     ]
     return b"\n".join([b": " + line for text in odd + more for line in text.split(b"\n")])
 

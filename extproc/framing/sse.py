@@ -16,8 +16,13 @@ from extproc.errors import DecodeError, LimitExceeded
 _LINE_END: Final = re.compile(rb"\r\n|\n|\r")
 _PLAIN: Final = re.compile(rb"(?:event: ?([A-Za-z0-9_.-]{1,64})\n)?data: ?([^\r\n]*)\n\n")
 """An event as nearly all are: one line of data, perhaps under a name, and nothing else."""
-_NAME: Final = re.compile(rb" ?[A-Za-z0-9_.-]{1,64}")
-"""What names of events look like; such a name is structure, anything else is a text."""
+
+
+def _told_again(name: bytes, data: bytes) -> bool:
+    """Whether an event's name is the ``type`` its data has, and so structure as that is; any other name is a text."""
+    return b'"type":"' + name + b'"' in data or b'"type": "' + name + b'"' in data
+
+
 _BOM: Final = b"\xef\xbb\xbf"
 
 
@@ -25,8 +30,8 @@ _BOM: Final = b"\xef\xbb\xbf"
 class Event:
     """One event. ``data`` is None where it has no data field (comments, keep-alives); ``name`` is its event field.
 
-    ``other`` holds its lines that are not data: comments, ids, retry times, fields nobody knows, names that do not look
-    like one.
+    ``other`` holds its lines that are not data: comments, ids, retry times, fields nobody knows, and its name
+    where that is not the ``type`` its data has.
     """
 
     raw: bytes
@@ -97,7 +102,7 @@ class EventStream:
         while True:
             while not self._scan and (plain := _PLAIN.match(buffer)):  # between two events
                 start, end = plain.span(2)
-                name = (plain[1] or b"").decode()
+                name = plain[1] or b""
                 del plain  # it holds the buffer, which is about to shrink
                 yield self._plain(start, end, name)
             found = _LINE_END.search(buffer, self._scan)
@@ -126,15 +131,15 @@ class EventStream:
             return
         if name == b"event":
             self._name = value.removeprefix(b" ").decode("utf-8", "replace")
-        if name != b"event" or not _NAME.fullmatch(value):
-            self._other.append(line)
+        self._other.append(line)
 
-    def _plain(self, start: int, end: int, name: str) -> Event:
+    def _plain(self, start: int, end: int, name: bytes) -> Event:
         """The event whose one line of data has its value from ``start`` to ``end``."""
         data = _utf8(bytes(self._buffer[start:end]))
         end += 2
         self._check(end)
-        event = Event(bytes(self._buffer[:end]), data, name)
+        other = b"event: " + name if name and not _told_again(name, data) else b""
+        event = Event(bytes(self._buffer[:end]), data, name.decode(), other)
         del self._buffer[:end]
         self._first = False
         return event
@@ -146,7 +151,10 @@ class EventStream:
     def _event(self, end: int) -> Event:
         self._check(end)
         data = b"\n".join(self._data) if self._data else None
-        event = Event(bytes(self._buffer[:end]), data, self._name, b"\n".join(self._other))
+        name = self._name.encode()
+        told = (b"event: " + name, b"event:" + name) if name and _told_again(name, data or b"") else ()
+        other = [line for line in self._other if line not in told]
+        event = Event(bytes(self._buffer[:end]), data, self._name, b"\n".join(other))
         del self._buffer[:end]
         self._line = self._scan = 0
         self._data = []
@@ -164,7 +172,8 @@ def _utf8(data: bytes) -> bytes:
     return data
 
 
-_DONE: Final = b"[DONE]"
+DONE: Final = b"[DONE]"
+"""OpenAI's end of a stream. Others' servers send it too, though their formats have an end of their own."""
 _ENDS: Final = (b"\n\n", b"\r\r", b"\r\n\r\n", b"\n\r\n", b"\r\n\n")
 
 
@@ -174,7 +183,7 @@ class _SSE:
     media = "text/event-stream"
     content_type = "text/event-stream; charset=utf-8"
     keep_alive = b": keep-alive\n\n"
-    done: bytes | None = _DONE
+    done: bytes | None = DONE
 
     def reader(self, max_event: int) -> EventStream:
         """Reads one stream."""

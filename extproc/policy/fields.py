@@ -151,13 +151,29 @@ SHAPES: Final[dict[str, Shape]] = {
     "anthropic-complete": Shape((("max_tokens_to_sample",),)),
     "gemini": Shape((("generationConfig", "maxOutputTokens"),), "systemInstruction", "parts", spellings=True),
     "bedrock-converse": Shape((("inferenceConfig", "maxTokens"),), "system", "part"),
+    "bedrock-invoke-anthropic": Shape((("max_tokens",),), "system", "typed"),
+    "bedrock-invoke": Shape(
+        (
+            ("max_tokens",),
+            ("max_gen_len",),
+            ("textGenerationConfig", "maxTokenCount"),
+            ("inferenceConfig", "maxTokens"),
+            ("max_completion_tokens",),
+        )
+    ),
+    "bedrock-count": Shape(),
     "openai-embeddings": Shape(),
     "openai-moderations": Shape(),
     "openai-images": Shape(),
     "openai-image-edits": Shape(),
     "openai-audio": Shape(),
+    "openai-other": Shape(),
+    "anthropic-count": Shape((), "system", "typed"),
+    "gemini-count": Shape(spellings=True),
+    "gemini-embed": Shape(spellings=True),
+    "gemini-batch-embed": Shape(spellings=True),
 }
-"""By ``Format.name``. A format that is not here cannot be judged by rules that add something."""
+"""By ``Format.name``; every format is here."""
 
 
 QUIET: Final = frozenset({"models", "health", "count_tokens", "embeddings", "moderations"})

@@ -95,6 +95,9 @@ KNOWN: Final[dict[str, Known]] = {
 }
 """Known providers by name. A glob that starts with the provider's own name (``groq/*``) drops it before sending."""
 
+EXTENDED: Final = frozenset({"openrouter", "vllm"})
+"""Those that take more in chat completions than OpenAI does: see ``formats.openai_chat.encode.Dialect``."""
+
 COMPATIBLE: Final = "openai-compatible"
 TYPES: Final = (COMPATIBLE, *KNOWN)
 

@@ -18,6 +18,7 @@ from tests.e2e.firewall import Judge, start_firewall
 from tests.e2e.foreign import PROVIDERS, Foreign
 from tests.e2e.gateway import Running
 from tests.e2e.harness import KEYS, MAX_BODY, Case, Start, config
+from tests.e2e.matrix import Matrix
 from tests.e2e.mixture import Mixed, start_mixture
 from tests.e2e.upstream import Upstream
 
@@ -141,6 +142,22 @@ def mixture(start: Start, foreign: dict[str, Foreign]) -> Running:
 def free_mixture(start: Start, foreign: dict[str, Foreign]) -> Running:
     """The same without policies, and fewer groups."""
     return start_mixture(start, foreign, pairs=False, policies={}, attach=[])
+
+
+@pytest.fixture(scope="session")
+def clouds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Matrix]:
+    """Every provider's API behind one gateway, every SDK before it."""
+    made = Matrix(tmp_path_factory.mktemp("matrix"))
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def matrix(clouds: Matrix) -> Iterator[Matrix]:
+    """The same for one test: no provider may have had anything to complain of."""
+    clouds.begin()
+    yield clouds
+    clouds.end()
 
 
 @pytest.fixture(params=["tls", "plain"])

@@ -10,10 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from extproc.exchange.streamed import GuardedStream
+from extproc.formats.registry import FORMATS
 from extproc.policy.api import Tally
 from extproc.usage import Meter
 from tests.unit.exchange import support
 
+CHAT = FORMATS["openai-chat"]
 POLICIES = """
 providers: {main: {type: openai-compatible, base_url: "http://127.0.0.1:1/v1", keys: env:MAIN_KEY}}
 policies:
@@ -58,7 +60,7 @@ EVENTS = st.one_of(
 
 def outcome(chunks, max_held):
     now = runtime()
-    stream = GuardedStream(now.format, now.attached.usual.chain, Tally(), Meter(now.format), 1 << 20, max_held)
+    stream = GuardedStream(CHAT, now.attached.usual.chain, Tally(), Meter(CHAT), 1 << 20, max_held)
     said = b"".join([*(stream.feed(chunk) for chunk in chunks), stream.close()])
     refused = (stream.refused.status, stream.refused.code) if stream.refused else None
     return said, refused, stream.telling

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from extproc.formats.base import Span
-from extproc.formats.walk import Walk
+from extproc.formats.walk import Sourced, Walk
 from extproc.framing.jsontext import Path
 from extproc.policy.api import Scope
 
@@ -21,7 +21,7 @@ BLOBS: Final = frozenset({"data", "signature", "encrypted_content", "encrypted_i
 FREE: Final = frozenset({"input", "input_examples"})
 """Members that hold JSON of tools."""
 
-TEXTS: Final = Walk(SKIP, BLOBS)
+TEXTS: Final[Walk] = Sourced(SKIP, BLOBS)
 ANYTHING: Final = Walk(frozenset(), frozenset())
 
 _ROLES: Final = {"system": Scope.SYSTEM, "user": Scope.USER, "assistant": Scope.ASSISTANT}
@@ -127,7 +127,8 @@ def unscanned(body: dict[str, Any]) -> list[str]:
                 continue
             source = part.get("source")
             kind = part.get("type")
-            readable = isinstance(source, dict) and source.get("type") in _READABLE
+            type_ = source.get("type") if isinstance(source, dict) else None
+            readable = isinstance(type_, str) and type_ in _READABLE
             if isinstance(kind, str) and kind in _UNSCANNED and not readable:
                 found[_UNSCANNED[kind]] = None
             stack += [part.get("content"), source.get("content") if isinstance(source, dict) else None]

@@ -14,11 +14,11 @@ from extproc.formats.base import Span
 from extproc.formats.bedrock import texts
 from extproc.formats.bedrock.converse import Converse
 from extproc.formats.bedrock.texts import TEXTS
-from extproc.formats.walk import Walk
+from extproc.formats.walk import Sourced
 from extproc.framing.jsontext import dump, parse
 from extproc.policy.api import Scope
 
-_BODY: Final = Walk(frozenset(), frozenset({"data", "bytes", "signature"}))
+_BODY: Final = Sourced(frozenset(), frozenset({"data", "bytes", "signature"}))
 
 
 class CountTokens(Converse):

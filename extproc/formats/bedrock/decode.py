@@ -66,7 +66,8 @@ def _messages(messages: list[Any], losses: Losses) -> list[Message]:
     found: list[Message] = []
     for index, each in enumerate(messages):
         path: Path = ("messages", index)
-        if not isinstance(each, dict) or each.get("role") not in _ROLES:
+        role = each.get("role") if isinstance(each, dict) else None
+        if not isinstance(role, str) or role not in _ROLES:
             raise DecodeError("a message has no role")
         lose_others(each, {"role", "content"}, path, losses)
         parts = read_content(member(each, "content", list, []), (*path, "content"), losses)

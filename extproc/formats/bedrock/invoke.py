@@ -16,13 +16,13 @@ from extproc.formats.bedrock import families, texts
 from extproc.formats.bedrock.family import AWS
 from extproc.formats.bedrock.words import read_usage
 from extproc.formats.plain import Plain, alone
-from extproc.formats.walk import Walk
+from extproc.formats.walk import Sourced
 from extproc.framing.aws import CARRIED, carrying
 from extproc.framing.base import Framing
 from extproc.framing.jsontext import Path, dump
 from extproc.policy.api import Scope
 
-_TEXTS: Final = Walk(frozenset(), frozenset({"bytes", "base64", "image", "images", "data", "url", "signature"}))
+_TEXTS: Final = Sourced(frozenset(), frozenset({"bytes", "base64", "image", "images", "data", "url", "signature"}))
 _CONTINUED: Final = {
     "generation": Scope.ASSISTANT,
     "outputText": Scope.ASSISTANT,

@@ -386,3 +386,9 @@ def _said(candidate: dict[str, Any]) -> Iterator[str]:
     for _, part in _listed(either(either(candidate, "content"), "parts"), ()):
         if isinstance(part, dict) and isinstance(part.get("text"), str) and not part.get("thought"):
             yield part["text"]
+
+
+class GeminiBatchEmbed(GeminiEmbed):
+    """batchEmbedContents: a name of its own, because it has a path of its own."""
+
+    name = "gemini-batch-embed"

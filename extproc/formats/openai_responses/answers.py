@@ -101,7 +101,7 @@ def encode_answer(answer: Answer, context: Context, losses: Losses) -> dict[str,
     output: list[dict[str, Any]] = []
     for part in choice.parts:
         shown = _shown(part)
-        if shown and output and output[-1]["type"] == shapes.MESSAGE:
+        if shown and output and output[-1].get("type") == shapes.MESSAGE:
             output[-1]["content"].append(shown)
         elif shown:
             id_ = item_id(shapes.MESSAGE, context, len(output))

@@ -74,4 +74,10 @@ def _named(request: Request) -> list[Any]:
         elif member.name in TOOLS and isinstance(member.value, list):
             tools = [tool for tool in member.value if isinstance(tool, dict)]
             found += [value for tool in tools for key, value in tool.items() if plain(key) in MODELS]
-    return [each.get("model", each) if isinstance(each, dict) else each for each in found]
+    named = [each.get("model", each) if isinstance(each, dict) else each for each in found]
+    return [_plain(each) if request.format.startswith("gemini") else each for each in named]
+
+
+def _plain(name: Any) -> Any:
+    """A model's name without the collection that Gemini's bodies put before it."""
+    return name.removeprefix("models/") if isinstance(name, str) else name

@@ -35,6 +35,7 @@ def test_one_message_where_only_headers_change():
     assert headers_of(effect) == {
         ":path": "/v1/chat/completions",
         ":authority": "127.0.0.1:1",
+        "user-agent": "llm-extproc",
         "authorization": "Bearer sk-main",
         "content-length": "12",
         "content-type": "application/json",

@@ -26,9 +26,13 @@ CASES = [
     (b"data\n\n", [(b"", "", b"")]),
     (b"data:\n\n", [(b"", "", b"")]),
     (b"data: a\ndata\ndata: b\n\n", [(b"a\n\nb", "", b"")]),
-    (b"event: ping\ndata: a\n\n", [(b"a", "ping", b"")]),
-    (b"data: a\nevent: x\nid: 7\nretry: 10\nwhat: ever\n\n", [(b"a", "x", b"id: 7\nretry: 10\nwhat: ever")]),
-    (b"event: a\nevent: b\ndata: c\n\n", [(b"c", "b", b"")]),
+    (b'event: x\ndata: {"type":"x"}\n\n', [(b'{"type":"x"}', "x", b"")]),
+    (b'event: x\r\ndata: {"type": "x"}\r\n\r\n', [(b'{"type": "x"}', "x", b"")]),
+    (b'event: y\ndata: {"type":"x"}\n\n', [(b'{"type":"x"}', "y", b"event: y")]),
+    (b'event: y\nevent: x\ndata: {"type":"x"}\n\n', [(b'{"type":"x"}', "x", b"event: y")]),
+    (b"event: ping\ndata: a\n\n", [(b"a", "ping", b"event: ping")]),
+    (b"data: a\nevent: x\nid: 7\nretry: 10\nwhat: ever\n\n", [(b"a", "x", b"event: x\nid: 7\nretry: 10\nwhat: ever")]),
+    (b"event: a\nevent: b\ndata: c\n\n", [(b"c", "b", b"event: a\nevent: b")]),
     (b": comment\n\n", [(None, "", b": comment")]),
     (b":\n\n", [(None, "", b":")]),
     (b"id: 1\n\n", [(None, "", b"id: 1")]),
@@ -95,7 +99,7 @@ def test_bytes_after_a_complete_stream_change_none_of_its_events(stream, wanted)
     before = shown(read([stream]))
     more = b"event: z\ndata: tail\n\n"
     for pieces in ([stream + more], [stream, more], bytewise(stream + more)):
-        assert shown(read(pieces)) == [*before, (b"tail", "z", b"")]
+        assert shown(read(pieces)) == [*before, (b"tail", "z", b"event: z")]
 
 
 def test_an_event_is_given_out_with_the_byte_that_completes_it():
