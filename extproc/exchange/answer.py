@@ -249,6 +249,9 @@ class StreamAnswer:
         except (DecodeError, LimitExceeded) as error:
             return self._verdict(self._stream.fail(error))
         out = self._stream.feed(plain)
+        broken = self._conversion.broken if self._conversion else None
+        if broken and not self._stream.refused:
+            out += self._stream.fail(broken)
         if self._decoder and self._decoder.excess:
             out += self._stream.fail(DecodeError("bytes follow the end of the compressed body"))
         return self._verdict(out)

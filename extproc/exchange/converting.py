@@ -34,7 +34,9 @@ class Way:
 class Conversion:
     """One answer's: ``feed`` what the provider sends, then ``close``; both return what there is to say of it so far.
 
-    Both raise DecodeError where the answer is not what it claims to be, and LimitExceeded where it is too large.
+    Both raise DecodeError where the answer is not what it claims to be, and LimitExceeded where it is too large. Where both
+    sides stream ``feed`` does not: what was good before leaves first, however it was cut, and ``broken`` is why nothing
+    follows.
 
     Args:
         context: what the client is told where the provider says nothing.
@@ -58,6 +60,7 @@ class Conversion:
         self._collected = 0  # bytes of a stream that the client gets in one piece
         self._max_body = max_body
         self._over = False
+        self.broken: DecodeError | LimitExceeded | None = None
 
     @property
     def held(self) -> int:
@@ -73,7 +76,15 @@ class Conversion:
             self._body += chunk
             return b""
         self._collected += len(chunk) if collects else 0
-        return b"".join([self._said(event.name, event.data) for event in self._reader.feed(chunk) if event.data])
+        out = bytearray()
+        try:
+            for event in self._reader.feed(chunk):
+                out += self._said(event.name, event.data) if event.data else b""
+        except (DecodeError, LimitExceeded) as error:
+            if collects:
+                raise
+            self.broken = error
+        return bytes(out)
 
     def close(self) -> bytes:
         """The provider's answer has ended."""

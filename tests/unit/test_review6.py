@@ -376,3 +376,29 @@ def test_a_call_cannot_wait_for_its_name_forever():
     more(1 << 20)
     with pytest.raises(DecodeError):
         more(1)
+
+
+@pytest.mark.parametrize("bad", [b'data: {"choices": 5}\n\n', b"data: {\n\n", b"data: \xff\n\n"])
+@pytest.mark.parametrize("attach", ["", "attach: []\n"])
+def test_what_is_good_before_a_broken_event_leaves_however_it_was_cut(tmp_path, bad, attach):
+    text = f'providers: {{o: {{type: openai, base_url: "http://h/v1", keys: none}}}}\nmodels: {{"*": o}}\n{attach}'
+    runtime = s.compiled(text, tmp_path)
+    stream = b"".join([s.sse({"content": "some good words. "}) for _ in range(3)]) + bad + s.sse({"content": "after"})
+
+    def told(size):
+        exchange = RouterExchange(runtime)
+        exchange.receive(s.chat_headers(**{":path": "/v1/messages"}))
+        exchange.receive(events.RequestBody(s.chat("hi", max_tokens=5, stream=True), True))
+        exchange.receive(s.answer_headers("text/event-stream"))
+        found = b""
+        for at in range(0, len(stream), size):
+            effects = exchange.receive(events.ResponseBody(stream[at : at + size], at + size >= len(stream)))
+            found += b"".join(effect.body for effect in effects if isinstance(effect, events.Send))
+        assert exchange.record.error == "upstream_malformed"
+        return found
+
+    whole = told(len(stream))
+    assert b"some good words" in whole
+    assert b"after" not in whole
+    assert whole.count(b"event: error") == 1
+    assert all(told(size) == whole for size in (1, 7, 100))
