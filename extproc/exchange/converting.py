@@ -52,7 +52,6 @@ class Conversion:
         self._way = way
         self._from, self._to = _codec(way.source), _codec(way.target)
         self._context, self._losses, self._meter = context, losses, meter
-        self._done = way.source.framing.done
         self._reader = way.source.framing.reader(max_event)
         self._decoder = self._from.decoder()
         self._encoder = self._to.encoder(context, losses)
@@ -119,7 +118,7 @@ class Conversion:
         return dump(self._to.encode_error(self._from.decode_error(self._way.status, body)))
 
     def _said(self, name: str, data: bytes) -> bytes:
-        if self._over or data.strip() == self._done:
+        if self._over:
             return b""
         return self._take(self._decoder.decode(name, data))
 

@@ -131,19 +131,3 @@ def check_body(headers: Headers, *, forms: bool) -> None:
     if compression.coding(headers.get("content-encoding", "")) not in compression.SUPPORTED:
         supported = ", ".join(compression.SUPPORTED)
         raise Refused(415, "unsupported_encoding", f"The body's Content-Encoding must be one of {supported}.")
-
-
-_KINDS: Final = ("requests", "tokens", "input-tokens", "output-tokens")
-_FIELDS: Final = ("limit", "remaining", "reset")
-
-
-def limits(headers: Headers, family: str) -> tuple[tuple[str, str], ...]:
-    """A provider's rate limits under the names the client's API has for them: OpenAI's and Anthropic's."""
-    found: list[tuple[str, str]] = []
-    for kind in _KINDS:
-        for field in _FIELDS:
-            openai, anthropic = f"x-ratelimit-{field}-{kind}", f"anthropic-ratelimit-{kind}-{field}"
-            own, other = (anthropic, openai) if family == "anthropic" else (openai, anthropic)
-            if other in headers and own not in headers:
-                found.append((own, headers[other]))
-    return tuple(found)

@@ -343,7 +343,7 @@ class RouterExchange:
         self._answer = Outgoing(
             answer,
             gate if listens or self._judging.waiting(self._parallel) else None,
-            told_back(received, looked, changed=answer.changes),
+            told_back(received, looked, self._now(), changed=answer.changes),
             self._judging,
             self._replies,
             self._meter,

@@ -22,6 +22,7 @@ from extproc.exchange.gate import Words
 from extproc.exchange.repeats import Repeats
 from extproc.exchange.replies import blocked
 from extproc.exchange.waiting import Epoch, Frame, Part
+from extproc.exchange.whole import silenced
 from extproc.formats.base import Delta, Format, Piece
 from extproc.framing.base import Event
 from extproc.framing.jsontext import Path, dump, parse, replace
@@ -385,8 +386,7 @@ class GuardedStream:
         values: dict[Path, bytes] = {
             part.piece.path: dump("".join(part.out)) for part in frame.parts if part.dirty or part.left
         }
-        for echo in self._format.echoes(frame.value, values.keys()):
-            values[echo] = b"null"
+        values = silenced(values, self._format.echoes(frame.value, values.keys()))
         if not values:
             return frame.event.raw
         return frame.event.with_data(replace(frame.event.data, values))

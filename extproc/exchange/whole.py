@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from extproc.errors import LimitExceeded
@@ -40,8 +40,7 @@ def inspect(
         return Decision(Outcome.BLOCK, decision.policy), raw
     values: dict[Path, bytes] = {spans[index].path: dump(text) for index, text in decision.texts.items()}
     if phase is Phase.RESPONSE:
-        for echo in format_.echoes(value, set(values)):
-            values[echo] = b"null"
+        values = silenced(values, format_.echoes(value, set(values)))
     ends: dict[Path, bytes] = {}
     for index in sorted(decision.cuts):  # what the first one takes away or ends stays so
         edits = format_.cut(value, spans[index].path, decision.cuts[index])
@@ -51,6 +50,12 @@ def inspect(
     if ends:
         values = {path: new for path, new in values.items() if not _within(path, ends)} | ends
     return decision, replace(raw, values) if values else raw
+
+
+def silenced(values: dict[Path, bytes], echoes: Iterable[Path]) -> dict[Path, bytes]:
+    """These edits, and null in the place of every echo, with all that is changed in it."""
+    nulls = dict.fromkeys(echoes, b"null")
+    return {path: new for path, new in values.items() if not _within(path, nulls)} | nulls if nulls else values
 
 
 def _within(path: Path, edits: Mapping[Path, bytes]) -> bool:

@@ -40,8 +40,7 @@ _KNOWN: Final = {
     kind: frozenset({":message-type", name, *([":error-message"] if kind == "error" else [])})
     for kind, name in _TYPES.items()
 }
-"""Headers whose values are in the data, or of a fixed set, by the type of the message; in any other they could say
-anything."""
+"""Headers whose values are in the data or of a fixed set, by the type of the message; any other could say anything."""
 _JSON: Final = "application/json"
 _CHUNK: Final = "chunk"
 _PADDING: Final = re.compile(r"[A-Za-z0-9]{0,128}")

@@ -144,6 +144,7 @@ def free_mixture(start: Start, foreign: dict[str, Foreign]) -> Running:
     return start_mixture(start, foreign, pairs=False, policies={}, attach=[])
 
 
+@pytest.fixture(scope="session")
 def clouds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Matrix]:
     """Every provider's API behind one gateway, every SDK before it."""
     made = Matrix(tmp_path_factory.mktemp("matrix"))

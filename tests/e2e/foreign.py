@@ -7,12 +7,15 @@ Sources: API references of OpenAI (chat completions, responses), Anthropic (mess
 from __future__ import annotations
 
 import binascii
+import datetime
 import json
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from extproc.errors import Refused
+from extproc.providers import sigv4
 from tests.e2e.upstream import ALLOWED, Behaviour, Pairs, Received, Upstream, chunked, respond
 
 VERSION = "2024-10-21"
@@ -366,7 +369,9 @@ PROVIDERS = {
                  {**_both("chat", _DEPLOYED), **_both("responses", f"/openai/responses?api-version={VERSION}")}),
     )
 }  # fmt: skip
-_KEY_HEADERS = {"authorization", "api-key", "x-api-key", "x-goog-api-key"}
+SECRETS = {"AKIAMARKERKEY": "signed-with-MARKERKEYSECRET0123456789"}
+"""Of a provider that is authenticated by signatures: access key ids and secrets."""
+_SIGNED = {"x-amz-date", "x-amz-content-sha256"}
 _MEANT = {"anthropic": {"anthropic-version", "anthropic-beta"}}
 _MUST = {
     "chat": {"model", "messages"},
@@ -379,6 +384,10 @@ _MUST_NOT = {"gemini": {"model", "messages", "stream"}, "bedrock": {"model", "st
              "anthropic": {"stream_options"}}  # fmt: skip
 
 
+def _is_signed(received: Received) -> bool:
+    return (received.header("authorization") or "").startswith("AWS4-")
+
+
 class Foreign(Upstream):
     """A running fake of one kind: answers in its own format, and notes everything it should not have been told."""
 
@@ -389,11 +398,11 @@ class Foreign(Upstream):
 
     def _check(self, received: Received, length: list[str], coding: list[str]) -> None:
         provider = self.provider
-        allowed = (ALLOWED - {"authorization", "openai-beta"}) | {provider.header} | _MEANT.get(provider.kind, set())
+        meant = _MEANT.get(provider.kind, set()) | (_SIGNED if _is_signed(received) else set())
+        allowed = (ALLOWED - {"authorization", "openai-beta"}) | {provider.header} | meant
         wrong = [f"header {name}" for name, _ in received.headers if name not in allowed]
         wrong += [f"{name} twice" for name in allowed if len(received.all(name)) > 1]
-        if received.all(provider.header) != [provider.prefix + provider.key]:
-            wrong.append(f"its key: {received.all(provider.header)}")
+        wrong += self._wrong_key(received)
         if len(length) + len(coding) != 1 or received.trailers:
             wrong.append(f"framing: {length} {coding} {received.trailers}")
         if provider.kind == "anthropic" and not received.all("anthropic-version"):
@@ -403,7 +412,21 @@ class Foreign(Upstream):
         wrong += self._wrong_body(received)
         self.violations += [f"{self.name}: {received.method} {received.target}: {each}" for each in wrong]
 
+    def _wrong_key(self, received: Received) -> list[str]:
+        provider = self.provider
+        if provider.kind == "bedrock" and _is_signed(received):
+            request = sigv4.Request(received.method, received.target, dict(received.headers), received.body)
+            try:
+                sigv4.verify(request, SECRETS.get, datetime.datetime.now(datetime.UTC))
+            except Refused as refused:
+                return [f"its signature: {refused.message}"]
+            return []
+        found = received.all(provider.header)
+        return [] if found == [provider.prefix + provider.key] else [f"its key: {found}"]
+
     def _wrong_body(self, received: Received) -> list[str]:
+        if "multipart" in (received.header("content-type") or ""):
+            return []
         try:
             body = received.json()
         except ValueError as error:

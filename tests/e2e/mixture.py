@@ -6,13 +6,14 @@ from typing import Any
 
 import httpx
 
-from tests.e2e.foreign import PROVIDERS, Foreign
+from tests.e2e.foreign import PROVIDERS, SECRETS, Foreign
 from tests.e2e.gateway import Running
 from tests.e2e.harness import Case, Start, free_port
 from tests.e2e.tongues import TONGUES, Said, Tongue
 
 KINDS = tuple(PROVIDERS)
 FAILURES = ("401", "429", "500", "refused", "silent")
+NOVA = PROVIDERS["bedrock"].model
 QUICK = {"first_byte_timeout": "400ms"}
 STALL = {"idle_timeout": "500ms"}
 
@@ -46,13 +47,20 @@ def start_mixture(start: Start, foreign: dict[str, Foreign], *, pairs: bool, **c
     providers = {kind: PROVIDERS[kind].configured(fake.port) for kind, fake in foreign.items()}
     nobody = free_port()
     providers |= {f"gone-{kind}": PROVIDERS[kind].configured(nobody) for kind in KINDS}
+    ((identity, secret),) = SECRETS.items()
+    signed = {"keys": ["env:SIGNED_ID", "env:SIGNED_SECRET"]}
+    providers["signed"] = {**PROVIDERS["bedrock"].configured(foreign["bedrock"].port), **signed}
     models = {
         **(_pairs() if pairs else {}),
         **{f"only-{kind}": {"backends": [backend(kind)], **STALL} for kind in KINDS},
         **{PROVIDERS[kind].model: [backend(other(kind)), kind] for kind in KINDS},
+        **{f"signed-{kind}": [f"signed/{NOVA}", backend(kind)] for kind in KINDS},
+        **{f"{kind}-signed": [backend(kind), f"signed/{NOVA}"] for kind in KINDS},
+        "form": ["openai/whisper-1", "azure"],
         **GROUPS,
     }
     keys = {each.variable: each.key for each in PROVIDERS.values()}
+    keys |= {"SIGNED_ID": identity, "SIGNED_SECRET": secret}
     return start("mixture", keys, providers=providers, models=models, **changes)
 
 

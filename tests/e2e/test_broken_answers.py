@@ -5,6 +5,7 @@ Each is tried for a client of the provider's own format, whose answer is patched
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -14,7 +15,7 @@ import pytest
 from tests.e2e.foreign import PROVIDERS, SHAPES, SSE, Shape
 from tests.e2e.mixture import Mixed
 from tests.e2e.tongues import TONGUES, Said, Tongue
-from tests.e2e.upstream import Behaviour, raw, respond
+from tests.e2e.upstream import Behaviour, chunked, raw, respond
 
 SAME = [
     ("chat", "openai"),
@@ -29,6 +30,8 @@ OTHER = [
 ]  # fmt: skip
 WAYS = [pytest.param(*way, id=f"{way[0]}-of-{way[1]}") for way in SAME + OTHER]
 CONVERTED = [pytest.param(*way, id=f"{way[0]}-of-{way[1]}") for way in OTHER]
+SILENT = [SAME[0], SAME[2], SAME[4], OTHER[0], OTHER[-1]]
+"""Some: it takes as long as the timer is set to."""
 BEGUN = ("Hello there. ", "I am jane.doe@exam")
 """What has been said before it breaks: the end may be half of an address, and is held back."""
 
@@ -248,7 +251,7 @@ def test_silence_in_the_middle(way: Ways, tongue: str, kind: str) -> None:
     assert (line["end"], line["error"]) == ("error", "upstream_stalled")
 
 
-@of_all
+@pytest.mark.parametrize(("tongue", "kind"), SILENT)
 def test_silence_before_any_text(way: Ways, tongue: str, kind: str) -> None:
     it = way(tongue, kind)
     it.take(it.shape.streams([*it.shape.opening], then="hang")).refused(504, "upstream_stalled")
@@ -317,6 +320,46 @@ def test_a_stream_for_a_whole_answer(way: Ways, tongue: str, kind: str) -> None:
         said = it.tongue.whole(httpx.Response(200, content=answer.body).json())
         assert (said.text, said.finish, said.output) == ("I am [email].", it.tongue.stop, 7)
     assert it.case.log()["tokens"]["output"] == 7
+
+
+@of_converted
+def test_a_compressed_stream(way: Ways, tongue: str, kind: str) -> None:
+    """Nobody asked for that, but it can be read; and where it is cut, it ends as any other."""
+    it = way(tongue, kind)
+    packed = gzip.compress(b"".join(it.shape.stream("I am jane.doe@exam", "ple.com.")))
+    headers = [("content-type", it.shape.media), ("content-encoding", "gzip")]
+    said = it.take(chunked(200, [packed[:50], packed[50:]], headers)).said()
+    assert (said.text, said.error) == ("I am [email].", None)
+
+
+@of_converted
+def test_a_compressed_stream_that_is_cut(way: Ways, tongue: str, kind: str) -> None:
+    it = way(tongue, kind)
+    packed = gzip.compress(b"".join(it.shape.stream("Hello there.")))
+    headers = [("content-type", it.shape.media), ("content-encoding", "gzip")]
+    answer = it.take(chunked(200, [packed[:-20]], headers))
+    assert b"content-encoding" not in repr(answer.answer.headers).encode()
+    if answer.answer.status_code == 200:
+        answer.failed("Hello there.")
+    else:
+        answer.refused(502, "upstream_malformed")
+
+
+@of_converted
+def test_compressed_in_a_way_nobody_knows(way: Ways, tongue: str, kind: str) -> None:
+    it = way(tongue, kind)
+    headers = [("content-type", it.shape.media), ("content-encoding", "mystery")]
+    it.take(chunked(200, it.shape.stream("Hello."), headers)).refused(502, "upstream_encoding")
+
+
+@of_converted
+@pytest.mark.parametrize("status", [400, 404, 413, 422, 429, 500, 503, 529])
+def test_errors_in_the_clients_format(way: Ways, tongue: str, kind: str, status: int) -> None:
+    it = way(tongue, kind)
+    answer = it.take(it.shape.fails(status, "It says jane.doe@example.com", [("retry-after", "7")]))
+    answer.refused(503 if status == 529 and tongue != "anthropic" else status)
+    assert it.tongue.error(httpx.Response(200, content=answer.body).json()) == "It says [email]"
+    assert answer.answer.headers["retry-after"] == "7"
 
 
 @of_converted

@@ -7,7 +7,7 @@ import pytest
 from tests.e2e.foreign import CACHED, INPUT, OUTPUT, PROVIDERS
 from tests.e2e.mixture import FAILURES, KINDS, Mixed, backend, other, understood
 from tests.e2e.tongues import TONGUES
-from tests.e2e.upstream import silent
+from tests.e2e.upstream import respond, silent
 
 PAIRS = [(first, second) for first in KINDS for second in KINDS if first != second]
 TIMED = ("refused", "silent")
@@ -126,3 +126,44 @@ def test_all_refuse_the_key(mixed: Mixed, tongue: str, stream: bool) -> None:
     assert answer.status_code == 401
     assert "refused the gateway's credentials" in TONGUES[tongue].error(answer.json())
     assert "MARKERKEY" not in answer.text
+
+
+@STREAMS
+@pytest.mark.parametrize("kind", [each for each in KINDS if each != "bedrock"])
+def test_a_signed_attempt_first(mixed: Mixed, kind: str, stream: bool) -> None:
+    """Nothing of the signature stays for the next; the fake checks every header."""
+    mixed.on(PROVIDERS["bedrock"].shape.fails(500), at="bedrock")
+    said = understood(mixed.ask(f"signed-{kind}", stream=stream), TONGUES["chat"], stream=stream)
+    assert said.text == f"Hello from {kind}."
+    assert (mixed.one("bedrock").header("authorization") or "").startswith("AWS4-HMAC-SHA256 ")
+    assert mixed.one(kind).header("x-amz-date") is None
+
+
+@STREAMS
+@pytest.mark.parametrize("kind", [each for each in KINDS if each != "bedrock"])
+def test_a_signed_attempt_second(mixed: Mixed, kind: str, stream: bool) -> None:
+    """The signature is of the body that this attempt sends; the fake verifies it."""
+    mixed.on(PROVIDERS[kind].shape.fails(429), at=kind)
+    answer = mixed.ask(f"{kind}-signed", "anthropic", stream=stream)
+    assert understood(answer, TONGUES["anthropic"], stream=stream).text == "Hello from bedrock."
+    assert (mixed.one("bedrock").header("authorization") or "").startswith("AWS4-HMAC-SHA256 ")
+
+
+def test_a_form_fails_over_with_its_own_boundary(mixed: Mixed) -> None:
+    """The first attempt names another model, so that its form is built anew; the second gets the client's bytes."""
+    mixed.on(PROVIDERS["openai"].shape.fails(500), at="openai")
+    mixed.on(respond(200, b'{"text": "Hello."}'), at="azure")
+    sound = b'Content-Disposition: form-data; name="file"; filename="a.wav"\r\nContent-Type: audio/wav\r\n\r\nRIFF1234'
+    model = b'Content-Disposition: form-data; name="model"\r\n\r\nform'
+    body = b"".join([b"--frontier\r\n" + each + b"\r\n" for each in (model, sound)]) + b"--frontier--\r\n"
+    media = "multipart/form-data; boundary=frontier"
+    answer = mixed.client().post("/v1/audio/transcriptions", content=body, headers={"content-type": media})
+    assert (answer.status_code, answer.json()) == (200, {"text": "Hello."})
+    first, second = mixed.one("openai"), mixed.one("azure")
+    assert (second.body, second.header("content-type")) == (body, media)
+    assert b"whisper-1" in first.body
+    for each in (first, second):
+        boundary = (each.header("content-type") or "").partition("boundary=")[2].encode()
+        assert boundary
+        assert each.body.endswith(b"--" + boundary + b"--\r\n")
+        assert each.header("content-length") == str(len(each.body))

@@ -10,6 +10,7 @@ from extproc.exchange.forward import DECISION, SUBSET
 from extproc.exchange.planning import Wanted
 from extproc.exchange.router import RouterExchange
 from extproc.exchange.upstream import BACKEND, UpstreamExchange
+from extproc.formats.logprobs import alternatives
 from extproc.formats.registry import FORMATS
 from extproc.framing import aws
 from tests.unit.exchange import support as s
@@ -288,3 +289,55 @@ policies: {m: {kind: models, allow: [gemini-2.5-flash], deny: [gemini-2.5-pro]}}
         body = {"generateContentRequest": {"model": f"models/{name}", "contents": [{"parts": [{"text": "x"}]}]}}
         effect = exchange.receive(events.RequestBody(orjson.dumps(body), True))[0]
         assert isinstance(effect, events.ContinueBody) is passes
+
+
+# edits inside of what goes as a whole
+
+
+def test_a_text_in_log_probabilities_that_go_is_not_replaced_besides(tmp_path):
+    text = """
+providers: {o: {type: openai, base_url: "http://h/v1", keys: none}}
+policies: {w: {kind: wordlist, words: [forbidden phrase], action: redact}}
+"""
+    exchange = RouterExchange(s.compiled(text, tmp_path))
+    exchange.receive(s.chat_headers(**{":path": "/v1/responses"}))
+    exchange.receive(events.RequestBody(orjson.dumps({"model": "m", "input": "hi"}), True))
+    exchange.receive(s.answer_headers())
+    body = {"id": "r", "output": [], "logprobs": {"text": "a forbidden phrase"}, "text": "b"}
+    effects = exchange.receive(events.ResponseBody(orjson.dumps(body), True))
+    assert orjson.loads(effects[-1].body) == {**body, "logprobs": None}
+
+
+# log probabilities
+
+
+SAID = "forbidden phrase"
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"token": "x", "logprob": -1, "bytes": [*SAID.encode()]},
+        {"token": "x", "logprob": -1, "bytes": [120], SAID: 1},
+        {"token": SAID, "logprob": -1, "bytes": None, "top_logprobs": []},
+        {"token": "x", "logprob": -1, "top_logprobs": [{"token": SAID}]},
+    ],
+)
+def test_alternatives_are_texts_wherever_they_say_something(other):
+    token = {"token": "hi", "logprob": -1, "bytes": [104, 105], "top_logprobs": [other]}
+    assert SAID in "\n".join(alternatives({"content": [token]}))
+    assert SAID in "\n".join(alternatives([token]))
+    choice = {"index": 0, "message": {"content": "hi"}, "logprobs": {"content": [token]}}
+    assert any(SAID in span.text for span in FORMATS["openai-chat"].response_spans({"choices": [choice]}))
+
+
+def test_tokens_of_the_text_itself_are_not_said_twice():
+    token = {"token": "hi", "logprob": -1, "bytes": [104, 105], "top_logprobs": [{"token": "ho", "bytes": [104, 111]}]}
+    assert [*alternatives({"content": [token], "refusal": None})] == ["ho"]
+
+
+def test_tokens_that_a_client_sends_are_texts():
+    halves = [{"token": half, "logprob": -1, "bytes": [], "top_logprobs": []} for half in ("forbidden", " phrase")]
+    part = {"type": "output_text", "text": "hi", "annotations": [], "logprobs": halves}
+    body = {"input": [{"type": "message", "role": "assistant", "content": [part]}]}
+    assert any(SAID in span.text for span in FORMATS["openai-responses"].request_spans(body))

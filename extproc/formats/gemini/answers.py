@@ -34,7 +34,7 @@ from extproc.formats.gemini.requests import joined
 from extproc.formats.gemini.says import head
 from extproc.formats.gemini.tokens import ended, finish, metadata, reason, usage
 from extproc.framing.jsontext import Path, dump, parse
-from extproc.framing.sse import framed
+from extproc.framing.sse import DONE, framed
 
 _KNOWN: Final = ("candidates", "promptFeedback", "usageMetadata", "modelVersion", "responseId")
 _MAX_CANDIDATES: Final = 1024
@@ -122,7 +122,7 @@ class Decoder:
 
     def decode(self, name: str, data: bytes) -> list[StreamEvent]:
         """See ``StreamDecoder``."""
-        return self.read(parse(data))
+        return [] if data.strip() == DONE else self.read(parse(data))
 
     def read(self, value: Any) -> list[StreamEvent]:
         """The same for an event that has been parsed; a list is several."""

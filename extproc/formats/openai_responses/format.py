@@ -54,7 +54,7 @@ class OpenAIResponses(OpenAI):
         for key, value in body.items():
             if key == "input" and isinstance(value, list):
                 for index, item in enumerate(value):
-                    texts.item(item, (key, index), Scope.USER, found)
+                    texts.item(item, (key, index), Scope.USER, found, sent=True)
             elif value:
                 texts.TEXTS.member(key, value, (), Scope.SYSTEM if key in _OPERATOR else Scope.USER, found)
         return found

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Set
 from typing import Any, Final
 
 from extproc.formats.base import Span
-from extproc.formats.logprobs import alternatives, spelled
+from extproc.formats.logprobs import alternatives, everything, spelled
 from extproc.formats.walk import Walk
 from extproc.framing.jsontext import Path
 from extproc.policy.api import Scope
@@ -54,8 +54,8 @@ def item_scope(item: Any, other: Scope) -> Scope:
     return other
 
 
-def item(value: Any, path: Path, other: Scope, found: list[Span]) -> None:
-    """Add every text of an item."""
+def item(value: Any, path: Path, other: Scope, found: list[Span], *, sent: bool = False) -> None:
+    """Add every text of an item; ``sent``: of a request, where nothing is known to repeat anything."""
     scope = item_scope(value, other)
     if not isinstance(value, dict):
         TEXTS.value(value, path, scope, found)
@@ -64,26 +64,27 @@ def item(value: Any, path: Path, other: Scope, found: list[Span]) -> None:
     for key, child in value.items():
         if key == "content" and isinstance(child, list):
             for index, each in enumerate(child):
-                part(each, (*path, key, index), scope, found)
+                part(each, (*path, key, index), scope, found, sent=sent)
         elif child:
             given = scope is Scope.TOOL_INPUT and key in _GIVEN
             TEXTS.member(key, child, path, Scope.TOOL_OUTPUT if given else scope, found)
 
 
-def part(value: Any, path: Path, scope: Scope, found: list[Span]) -> None:
-    """Add every text of a content part."""
+def part(value: Any, path: Path, scope: Scope, found: list[Span], *, sent: bool = False) -> None:
+    """Add every text of a content part; ``sent``: see ``item``."""
     if not isinstance(value, dict):
         TEXTS.value(value, path, scope, found)
         return
     if value.get("type") in ("reasoning_text", "summary_text"):
         scope = Scope.REASONING
     TEXTS.members(value, path, scope, found, but="logprobs")
-    odd_tokens(value, path, scope, found)
+    odd_tokens(value, path, scope, found, sent=sent)
 
 
-def odd_tokens(value: dict[str, Any], path: Path, scope: Scope, found: list[Span]) -> None:
+def odd_tokens(value: dict[str, Any], path: Path, scope: Scope, found: list[Span], *, sent: bool = False) -> None:
     """Add what log probabilities say besides the tokens of the text itself, for which see ``echoes``."""
-    if (tokens := value.get("logprobs")) and (others := "\n".join(alternatives(tokens))):
+    say = everything if sent else alternatives
+    if (tokens := value.get("logprobs")) and (others := "\n".join(say(tokens))):
         found.append(Span((*path, "logprobs"), scope, others))
 
 
