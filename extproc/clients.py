@@ -7,6 +7,7 @@ Sources: the SDKs' own documentation of ``OPENAI_BASE_URL`` (``OPENAI_API_BASE``
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -23,8 +24,13 @@ _KEYS: Final = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY")
 _OTHER_KEYS: Final = frozenset({"ANTHROPIC_AUTH_TOKEN", "GOOGLE_API_KEY"})
 """What SDKs read besides the variables of ``known``, and prefer to them."""
 _BEDROCK_KEY: Final = "AWS_BEARER_TOKEN_BEDROCK"
-_AWS: Final = ("AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_WEB_IDENTITY_TOKEN_FILE", _BEDROCK_KEY)
-"""Any of these, and boto3 has something to sign with."""
+_AWS: Final = (
+    "AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+)  # fmt: skip
+_AWS_FILES: Final = {"AWS_SHARED_CREDENTIALS_FILE": ".aws/credentials", "AWS_CONFIG_FILE": ".aws/config"}
+_AWS_WORDS: Final = ("aws_access_key_id", "credential_", "sso_", "role_arn", "login_session")
+"""Any of these, and AWS's SDKs have something to sign with (botocore's documentation of credentials)."""
 _TRUST: Final = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "AWS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
 _PROXIES: Final = ("http_proxy", "https_proxy", "all_proxy")
 
@@ -69,9 +75,15 @@ def write_bundle(path: Path, system: str, ca: Path) -> str:
     return str(path)
 
 
-def variables(reach: Reach, environment: Mapping[str, str]) -> dict[str, str]:
-    """What to set beside ``environment`` so that SDKs use the gateway."""
-    found = {
+def environment_of(reach: Reach, environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a process whose SDKs use the gateway, made from another."""
+    changed: dict[str, str | None] = {**environment, **variables(reach, environment)}
+    return {name: value for name, value in changed.items() if value is not None}
+
+
+def variables(reach: Reach, environment: Mapping[str, str]) -> dict[str, str | None]:
+    """What to change in ``environment`` so that SDKs use the gateway; None for what has to go."""
+    found: dict[str, str | None] = {
         "OPENAI_BASE_URL": f"{reach.url}/v1",
         "OPENAI_API_BASE": f"{reach.url}/v1",
         "ANTHROPIC_BASE_URL": reach.url,
@@ -81,15 +93,36 @@ def variables(reach: Reach, environment: Mapping[str, str]) -> dict[str, str]:
     if reach.bundle:
         found |= dict.fromkeys(_TRUST, reach.bundle)
     found |= {name: UNUSED for name in _KEYS if not environment.get(name) and not _another(name, environment)}
-    if not reach.signed and not any(environment.get(name) for name in _AWS):
-        found[_BEDROCK_KEY] = UNUSED  # good for Bedrock alone: a profile for other services stays in force
-    return found | _past_proxies(reach, environment)
+    return found | _aws(reach, environment) | _past_proxies(reach, environment)
 
 
 def _another(name: str, environment: Mapping[str, str]) -> bool:
     """Whether the SDK has its key from another variable; with two, it would warn or send both."""
     other = {"ANTHROPIC_API_KEY": "ANTHROPIC_AUTH_TOKEN", "GEMINI_API_KEY": "GOOGLE_API_KEY"}.get(name, "")
     return bool(environment.get(other))
+
+
+def _aws(reach: Reach, environment: Mapping[str, str]) -> dict[str, str | None]:
+    """A key for Bedrock's API where there is none, and none of a kind that cannot be used: botocore wants TLS for bearers."""
+    bearer = bool(environment.get(_BEDROCK_KEY))
+    if reach.url.startswith("https:") and not reach.signed:
+        return {} if bearer or _signs(environment) else {_BEDROCK_KEY: UNUSED}
+    found: dict[str, str | None] = {_BEDROCK_KEY: None} if bearer else {}
+    if not reach.signed and not _signs(environment):
+        found |= {"AWS_ACCESS_KEY_ID": UNUSED, "AWS_SECRET_ACCESS_KEY": UNUSED}
+    return found
+
+
+def _signs(environment: Mapping[str, str]) -> bool:
+    if any(environment.get(name) for name in _AWS):
+        return True
+    for name, usual in _AWS_FILES.items():
+        path = Path(environment.get(name) or Path(environment.get("HOME") or "/") / usual)
+        with suppress(OSError):
+            text = path.read_text("utf-8", "replace")
+            if any(word in text for word in _AWS_WORDS):
+                return True
+    return False
 
 
 def _past_proxies(reach: Reach, environment: Mapping[str, str]) -> dict[str, str]:

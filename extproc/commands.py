@@ -121,13 +121,14 @@ def reload(options: argparse.Namespace) -> int:
 
 
 def env(options: argparse.Namespace) -> int:
-    """What SDKs need in their environment to use the running gateway, as lines for a shell or as JSON."""
+    """What SDKs need in their environment to use the running gateway, as lines for a shell or as JSON (null: to unset)."""
     config = str(Path(options.config).resolve()) if options.config else ""
     found = clients.variables(recall(_state(options), config), os.environ)
     if options.json:
         print(dump_pretty(found))
     else:
-        print("\n".join(f"export {name}={shlex.quote(value)}" for name, value in found.items()))
+        for name, value in found.items():
+            print(f"unset {name}" if value is None else f"export {name}={shlex.quote(value)}")
     return 0
 
 
@@ -153,7 +154,7 @@ def run_command(options: argparse.Namespace) -> int:
         log.quiet = not options.log
         read = partial(_load, options, overrides)
         try:
-            return run(_run(runtime, log, _options(options), read, partial(Wrapped, command, environment, outputs)))
+            return run(_run(runtime, log, _options(options), read, partial(Wrapped, command, outputs), environment))
         except StartupError:
             if not options.log:
                 file.seek(0)
@@ -177,14 +178,15 @@ def _free_ports(config: Config) -> dict[str, str]:
 
 
 async def _run(
-    runtime: Runtime, log: Log, options: Options, read: Callable[[], Loaded], wrap: Callable[[], Wrapped]
-) -> int:
+    runtime: Runtime, log: Log, options: Options, read: Callable[[], Loaded], wrap: Callable[[], Wrapped],
+    environment: dict[str, str],
+) -> int:  # fmt: skip
     wrapped = wrap()
     with tempfile.TemporaryDirectory(prefix="extproc-") as name:
         async with running(runtime, log, options, read) as (_, ports):
             reach = _reach(runtime, ports, Path(name))
             log.notice("ready", "the gateway is ready", url=reach.url)
-            return await wrapped.run(clients.variables(reach, wrapped.environment))
+            return await wrapped.run(clients.environment_of(reach, environment))
 
 
 def serve(options: argparse.Namespace) -> int:

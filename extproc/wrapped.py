@@ -82,9 +82,8 @@ def missing(program: str, path: str | None) -> int:
 class Wrapped:
     """A command to run. Made before the gateway starts, it keeps every signal that comes in the meantime."""
 
-    def __init__(self, command: Sequence[str], environment: Mapping[str, str], outputs: Outputs) -> None:
+    def __init__(self, command: Sequence[str], outputs: Outputs) -> None:
         self._command = command
-        self.environment = environment
         self._outputs = outputs
         self._signals: asyncio.Queue[signal.Signals] = asyncio.Queue()
         loop = asyncio.get_running_loop()
@@ -92,8 +91,8 @@ class Wrapped:
             if signal.getsignal(each) is not signal.SIG_IGN:  # nohup means the command, too
                 loop.add_signal_handler(each, self._signals.put_nowait, each)
 
-    async def run(self, variables: Mapping[str, str]) -> int:
-        """Run it to its end with these variables besides; returns its exit status.
+    async def run(self, environment: Mapping[str, str]) -> int:
+        """Run it to its end in this environment; returns its exit status.
 
         That is 128 and the signal's number if a signal ended it, or came before it began.
 
@@ -104,9 +103,8 @@ class Wrapped:
             return 128 + self._signals.get_nowait()
         try:
             process = await asyncio.create_subprocess_exec(
-                *self._command, env={**self.environment, **variables},
-                stdout=self._outputs.out, stderr=self._outputs.err,
-            )  # fmt: skip
+                *self._command, env=environment, stdout=self._outputs.out, stderr=self._outputs.err
+            )
         except OSError as error:
             raise StartupError(f"{self._command[0]} cannot be run: {error.strerror}") from None
         passing = asyncio.ensure_future(self._pass_on(process))
