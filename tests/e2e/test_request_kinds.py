@@ -48,7 +48,6 @@ def joined(stream: Any) -> str:
         ("user", {"user": " MALLORY\u200b"}, "user"),
         ("outside", {}, None),
         ("hook", {"messages": [{"role": "user", "content": "no"}]}, None),
-        ("hook", {"messages": [{"role": "user", "content": "raise"}]}, None),
     ],
 )
 def test_it_is_refused(guarded: Case, policy: str, more: dict[str, Any], param: str | None) -> None:
@@ -62,6 +61,13 @@ def test_it_is_refused(guarded: Case, policy: str, more: dict[str, Any], param: 
     with pytest.raises(openai.BadRequestError) as raised:
         guarded.sdk().chat.completions.create(**{**guarded.body(model=f"gpt-{policy}"), **more})
     assert (raised.value.code, raised.value.param) == (policy, param)
+
+
+def test_a_hook_that_raises_is_like_a_service_that_fails(guarded: Case) -> None:
+    answer = guarded.post("raise", model="gpt-hook")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "undecided")
+    assert "house" not in answer.text
+    guarded.nothing_sent()
 
 
 # passed
