@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,6 +83,7 @@ class Matrix:
         return {
             "version": 1,
             "health": {"port": 0},
+            "processor": {"transport": os.environ.get("EXTPROC_TEST_TRANSPORT", "auto")},
             "gateway": {"drain": "1s", "port": 0, "plain_port": 0, "aws_keys": {sdk.KEYS["access"]: "env:K_CLIENT"}},
             "providers": {
                 "openai": {"base_url": f"{url['openai']}/v1", "keys": "env:K_OPENAI"},
