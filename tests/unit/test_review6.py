@@ -4,8 +4,11 @@ import orjson
 import pytest
 
 from extproc import events
+from extproc.chat.answer import PartDelta, PartStart
 from extproc.chat.codec import Context
 from extproc.chat.losses import Losses
+from extproc.chat.parts import Reasoning, Text, ToolCall
+from extproc.errors import DecodeError, LimitExceeded
 from extproc.exchange.forward import DECISION, SUBSET
 from extproc.exchange.planning import Wanted
 from extproc.exchange.router import RouterExchange
@@ -341,3 +344,61 @@ def test_tokens_that_a_client_sends_are_texts():
     part = {"type": "output_text", "text": "hi", "annotations": [], "logprobs": halves}
     body = {"input": [{"type": "message", "role": "assistant", "content": [part]}]}
     assert any(SAID in span.text for span in FORMATS["openai-responses"].request_spans(body))
+
+
+# what a stream makes us keep
+
+
+def test_a_stream_for_gemini_keeps_no_words_and_only_so_much_of_calls_and_thoughts(monkeypatch):
+    monkeypatch.setattr("extproc.formats.gemini.answers._MAX_KEPT", 100)
+    encoder = FORMATS["gemini"].codec.encoder(Context("r", "m", 1), Losses())
+    encoder.encode(PartStart(0, 0, Text("")))
+    assert all(encoder.encode(PartDelta(0, 0, "word " * 10)) for _ in range(10))
+    for number, part in enumerate((Reasoning(""), ToolCall("c", "f")), 1):
+        encoder = FORMATS["gemini"].codec.encoder(Context("r", "m", 1), Losses())
+        encoder.encode(PartStart(0, number, part))
+        encoder.encode(PartDelta(0, number, "x" * 100))
+        with pytest.raises(LimitExceeded):
+            encoder.encode(PartDelta(0, number, "x"))
+
+
+def test_a_call_cannot_wait_for_its_name_forever():
+    decoder = FORMATS["openai-chat"].codec.decoder()
+
+    def more(size, **named):
+        call = {"index": 0, "id": "c", "function": {"arguments": "x" * size, **named}}
+        return decoder.decode("", s.sse({"tool_calls": [call]}).removeprefix(b"data: "))
+
+    more(1000)
+    told = more(1000, name="f")
+    assert [each.text for each in told if isinstance(each, PartDelta)] == ["x" * 2000]
+    decoder = FORMATS["openai-chat"].codec.decoder()
+    more(1 << 20)
+    with pytest.raises(DecodeError):
+        more(1)
+
+
+@pytest.mark.parametrize("bad", [b'data: {"choices": 5}\n\n', b"data: {\n\n", b"data: \xff\n\n"])
+@pytest.mark.parametrize("attach", ["", "attach: []\n"])
+def test_what_is_good_before_a_broken_event_leaves_however_it_was_cut(tmp_path, bad, attach):
+    text = f'providers: {{o: {{type: openai, base_url: "http://h/v1", keys: none}}}}\nmodels: {{"*": o}}\n{attach}'
+    runtime = s.compiled(text, tmp_path)
+    stream = b"".join([s.sse({"content": "some good words. "}) for _ in range(3)]) + bad + s.sse({"content": "after"})
+
+    def told(size):
+        exchange = RouterExchange(runtime)
+        exchange.receive(s.chat_headers(**{":path": "/v1/messages"}))
+        exchange.receive(events.RequestBody(s.chat("hi", max_tokens=5, stream=True), True))
+        exchange.receive(s.answer_headers("text/event-stream"))
+        found = b""
+        for at in range(0, len(stream), size):
+            effects = exchange.receive(events.ResponseBody(stream[at : at + size], at + size >= len(stream)))
+            found += b"".join(effect.body for effect in effects if isinstance(effect, events.Send))
+        assert exchange.record.error == "upstream_malformed"
+        return found
+
+    whole = told(len(stream))
+    assert b"some good words" in whole
+    assert b"after" not in whole
+    assert whole.count(b"event: error") == 1
+    assert all(told(size) == whole for size in (1, 7, 100))

@@ -175,7 +175,11 @@ def _collect(value: dict[str, Any], delta: dict[str, Any]) -> None:
     for name, more in delta.items():
         before = value.get(name)
         if isinstance(before, dict) and isinstance(more, list):
-            before["content"] = [*(before.get("content") or []), *more]
+            known = before.get("content")
+            if isinstance(known, list):
+                known += more
+            else:
+                before["content"] = [*more]
         elif isinstance(before, dict) and isinstance(more, dict):
             _collect(before, more)
         elif isinstance(before, str) and isinstance(more, str):

@@ -27,7 +27,7 @@ from extproc.chat.codec import Context
 from extproc.chat.fold import fold
 from extproc.chat.losses import Losses
 from extproc.chat.parts import Part, Reasoning, Refusal, Text, ToolCall, ToolResult
-from extproc.errors import DecodeError, Unrepresentable
+from extproc.errors import DecodeError, LimitExceeded, Unrepresentable
 from extproc.formats.gemini import errors, parts
 from extproc.formats.gemini.names import either, elements, fields
 from extproc.formats.gemini.requests import joined
@@ -38,6 +38,8 @@ from extproc.framing.sse import DONE, framed
 
 _KNOWN: Final = ("candidates", "promptFeedback", "usageMetadata", "modelVersion", "responseId")
 _MAX_CANDIDATES: Final = 1024
+_MAX_KEPT: Final = 32 << 20
+"""Characters of open calls and thoughts of one stream."""
 
 
 # reading
@@ -264,9 +266,14 @@ class Encoder:
         self._used: Usage | None = None
         self._ends: list[dict[str, Any]] = []
         self._failed = False
+        self._kept = 0
 
     def encode(self, event: StreamEvent) -> bytes:
-        """See ``StreamEncoder``."""
+        """See ``StreamEncoder``.
+
+        Raises:
+            LimitExceeded: more would have to be kept than is allowed.
+        """
         if self._failed:
             return b""
         if isinstance(event, Failure):
@@ -319,7 +326,11 @@ class Encoder:
         part, deltas = self._open.get((delta.choice, delta.number), (None, []))
         if part is None:
             return b""
-        deltas.append(delta)
+        if not isinstance(part, Text | Refusal):  # of those all has been said
+            self._kept += len(delta.text) + len(delta.signature) + len(delta.sealed)
+            if self._kept > _MAX_KEPT:
+                raise LimitExceeded(f"its calls and thoughts are longer than {_MAX_KEPT} characters")
+            deltas.append(delta)
         return self._text(delta.choice, part, delta.text)
 
     def _whole(self, event: PartEnd) -> bytes:

@@ -36,6 +36,8 @@ from extproc.framing.jsontext import parse
 
 _MOST: Final = 1024
 """Parts of one choice, and calls that wait for their names."""
+_LONGEST: Final = 1 << 20
+"""Characters that wait for the name of a call."""
 
 
 class Decoder:
@@ -114,7 +116,8 @@ class _Call:
     custom: bool = False
     signature: str = ""
     number: int | None = None
-    waiting: str = ""
+    waiting: list[str] = field(default_factory=list)
+    size: int = 0  # of what waits
 
 
 @dataclass(slots=True)
@@ -257,7 +260,10 @@ class _Choice:
         signature = read_signature(value)
         if call.number is None:
             call.name = call.name or name
-            call.waiting += arguments
+            call.size += len(arguments) + len(signature)
+            if call.size > _LONGEST:
+                raise DecodeError("a call has no name")
+            call.waiting.append(arguments)
             call.signature += signature
             if call.name:
                 self._begin(call)
@@ -294,6 +300,7 @@ class _Choice:
         maker = "gemini" if call.signature else ""
         shell = ToolCall(call.id, call.name, "", call.custom, "", maker)
         self._events.append(PartStart(self.index, call.number, shell))
-        if call.waiting or call.signature:
-            self._events.append(PartDelta(self.index, call.number, call.waiting, call.signature))
-            call.waiting = ""
+        waiting = "".join(call.waiting)
+        call.waiting.clear()
+        if waiting or call.signature:
+            self._events.append(PartDelta(self.index, call.number, waiting, call.signature))
