@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,10 +37,23 @@ BACKENDS = {
 }
 
 
-def public(client: str, backend: str) -> str:
-    """The model's public name. boto3's InvokeModel has Claude's body only where the name says so."""
+def public(client: str, backend: str, pair: bool = False) -> str:
+    """The model's public name. boto3's InvokeModel has Claude's body only where the name says so.
+
+    ``pair``: a second backend stands behind it, of another kind: then the upstream filter makes the attempt.
+    """
     prefix = "anthropic.claude-" if client == "boto3 invoke" else ""
-    return f"{prefix}via-{backend.replace(' ', '-')}"
+    return f"{prefix}{'pair' if pair else 'via'}-{backend.replace(' ', '-')}"
+
+
+def _models() -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for client in ("", "boto3 invoke"):
+        for name, backend in BACKENDS.items():
+            other = BACKENDS["gemini" if backend.cloud != "gemini" else "anthropic"]
+            found[public(client, name)] = [backend.use]
+            found[public(client, name, pair=True)] = [backend.use, other.use]
+    return found
 
 
 class Matrix:
@@ -76,12 +90,10 @@ class Matrix:
     def _config(self) -> dict[str, Any]:
         url = {name: each.url for name, each in self.clouds.items()}
         region = cloud_bedrock.REGION
-        models: dict[str, Any] = {
-            public(client, name): backend.use for name, backend in BACKENDS.items() for client in ("", "boto3 invoke")
-        }
         return {
             "version": 1,
             "health": {"port": 0},
+            "processor": {"transport": os.environ.get("EXTPROC_TEST_TRANSPORT", "auto")},
             "gateway": {"drain": "1s", "port": 0, "plain_port": 0, "aws_keys": {sdk.KEYS["access"]: "env:K_CLIENT"}},
             "providers": {
                 "openai": {"base_url": f"{url['openai']}/v1", "keys": "env:K_OPENAI"},
@@ -97,7 +109,7 @@ class Matrix:
                 "bedrock-key": {"type": "bedrock", "base_url": url["bedrock key"], "region": region,
                                 "keys": "env:K_BEDROCK"},
             },
-            "models": models,
+            "models": _models(),
             "policies": {"pii": {"kind": "pii", "find": ["email"], "action": "redact"}},
         }  # fmt: skip
 

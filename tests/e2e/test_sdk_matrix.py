@@ -23,6 +23,16 @@ def test_scene(matrix: Matrix, client: str, backend: str, scene: str, stream: bo
     right(matrix, said, client, backend, scene, stream)
 
 
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+@pytest.mark.parametrize("scene", ["text", "result"])
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("client", CLIENTS)
+def test_first_of_two_kinds(matrix: Matrix, client: str, backend: str, scene: str, stream: bool) -> None:
+    """Converted, named and signed by the upstream filter, for the backend that Envoy has chosen."""
+    said = matrix.clients[client].ask(public(client, backend, pair=True), scene, stream)
+    right(matrix, said, client, backend, scene, stream)
+
+
 def right(matrix: Matrix, said: Said, client: str, backend: str, scene: str, stream: bool) -> None:
     """See that an answer is what the scene says, redacted; and that the provider was told nothing it must not know."""
     wanted = SCENES[scene]
