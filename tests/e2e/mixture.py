@@ -81,6 +81,7 @@ def start_mixture(start: Start, foreign: dict[str, Foreign], *, pairs: bool, **c
         **{f"last-{tongue}": [*map(backend, kinds)] for tongue, kinds in LAST.items()},
         "lost": [*map(backend, ("openai", "anthropic"))],
         "used": [*map(backend, ("openai", "azure"))],
+        "weighted": [{"use": backend(kind), "weight": 1} for kind in ("anthropic", "openai", "bedrock", "azure")],
         "form": ["openai/whisper-1", "azure"],
         **GROUPS,
     }

@@ -94,6 +94,19 @@ def test_where_only_one_can_its_error_is_told(
     assert answer.json()["error"]["message"] == "its own words"
 
 
+def test_weights_share_among_those_that_can(mixed: Mixed) -> None:
+    used = {mixed.ask("weighted", more=CUSTOM).headers["x-llm-backend"] for _ in range(40)}
+    assert used == {backend("openai"), backend("azure")}
+
+
+def test_of_those_with_weights_one_that_can_stands_in_for_another(mixed: Mixed) -> None:
+    mixed.on(PROVIDERS["openai"].shape.fails(429), at="openai")
+    for _ in range(8):
+        answer = mixed.ask("weighted", more=CUSTOM)
+        assert (answer.status_code, answer.headers["x-llm-backend"]) == (200, backend("azure"))
+    assert set(mixed.asked_of()) <= {"openai", "azure"}
+
+
 def embeddings(case: Mixed, model: str) -> Any:
     return case.client().post("/v1/embeddings", json={"model": model, "input": "Hello"})
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from extproc import events
 from extproc.exchange.forward import UPSTREAM
 from extproc.exchange.router import RouterExchange
-from tests.e2e.foreign import SHAPES, SSE
+from tests.e2e.foreign import CHAT_USAGE, CHAT_USED, INPUT, OUTPUT, SHAPES, SSE
 from tests.e2e.tongues import TONGUES
 from tests.unit.exchange.support import chat_headers, runtime
 
@@ -125,3 +125,36 @@ def test_whole_answers_that_are_none(source, target, status):
         assert got == (client if status >= 400 else 502)
         assert TONGUES[target].error(orjson.loads(said))
         assert exchange.answered
+
+
+def odd_usage():
+    """Streams that tell their usage early, often, or late: by the source."""
+    chat, anthropic = SHAPES["chat"].stream("Hello."), SHAPES["anthropic"].stream("Hello.")
+    gemini, bedrock = SHAPES["gemini"].stream("Hello."), SHAPES["bedrock"].stream("Hello.")
+    low = CHAT_USED.replace(b'"completion_tokens": 7', b'"completion_tokens": 2')
+    beside = chat[-3].replace(b'"usage": null', b'"usage": ' + orjson.dumps(CHAT_USAGE))
+    delta = anthropic[-2].replace(b'"output_tokens": 7', b'"output_tokens": 2')
+    return [
+        ("chat", [low, *chat]),
+        ("chat", [chat[0], low, low, *chat[1:]]),
+        ("chat", [*chat[:-3], beside, chat[-1]]),
+        ("chat", [*chat[:-3], chat[-2], chat[-3], chat[-1]]),
+        ("anthropic", [*anthropic[:-2], delta, *anthropic[-2:]]),
+        ("gemini", [gemini[-1].replace(b"STOP", b"FINISH_REASON_UNSPECIFIED").replace(b": 7", b": 2"), *gemini]),
+        ("bedrock", [*bedrock[:-2], bedrock[-1], bedrock[-2]]),
+        ("bedrock", [bedrock[0], bedrock[-1], *bedrock[1:]]),
+    ]
+
+
+ODD = [(source, pieces, target) for source, pieces in odd_usage() for target in TONGUES if target != source]
+
+
+@pytest.mark.parametrize(("source", "pieces", "target"), ODD)
+def test_usage_in_odd_places_is_counted_once(source, pieces, target):
+    status, body, exchange = answer(source, target, pieces)
+    assert status == 200, body
+    said = TONGUES[target].stream(body)
+    assert (said.text, said.error) == ("Hello.", None)
+    tokens = exchange.finish().tokens
+    assert (tokens["input"], tokens["output"]) == (INPUT, OUTPUT)
+    assert (said.input, said.output) == (INPUT, OUTPUT)
