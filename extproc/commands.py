@@ -196,6 +196,12 @@ def _free_or(port: int) -> int:
     return port
 
 
+_UP_TO_CLIENTS = (
+    "clients choose model and operation, so whoever asks for these goes without {}; to limit it to some clients, add "
+    "`jwt`, `principal` or `route`"
+)
+
+
 def check(options: argparse.Namespace) -> int:
     """Say that the configuration is good, and what it comes to."""
     loaded, runtime = _runtime(options)
@@ -206,6 +212,9 @@ def check(options: argparse.Namespace) -> int:
         print(f"policy {policy.name}: {policy.action.value}, {policy.mode.value}, {phases}, {len(policy.rules)} rules")
     for group in runtime.groups:
         print(f"model {group.name}: {', '.join(backend.name for backend in group.backends)}")
+    for index, each in enumerate(loaded.config.attach or ()):
+        if each.up_to_clients:
+            print(f"warning: {loaded.problem(('attach', index), _UP_TO_CLIENTS.format(', '.join(each.without or ())))}")
     print(f"packs found: {', '.join(packs.available(_folder(options)))}")
     _check_with_envoy(runtime, options)
     return _check_live(runtime) if options.live else 0

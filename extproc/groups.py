@@ -80,10 +80,11 @@ Ability = tuple[str, ...]
 
 
 def _ability(backend: Backend) -> Ability:
-    """Backends of one ability can serve the same requests."""
-    known = backend.model is not None  # else it is the client's, and the same for all
-    spoken = backend.kind.speaks(backend.upstream_model("")) if known else ()
-    return (backend.kind.name, *backend.kind.formats, "", *spoken)
+    """Backends of one ability can serve the same requests. Some kinds speak otherwise of one model than of another."""
+    kind, model = backend.kind, backend.model
+    if model is None:  # the client's: nobody knows it yet
+        return (kind.name, *kind.formats, *(["*"] if kind.speaks("") != kind.formats else []))
+    return (kind.name, *kind.speaks(backend.upstream_model(model)))
 
 
 @dataclass(frozen=True, slots=True)

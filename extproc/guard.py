@@ -112,7 +112,9 @@ class Guard:
             armed=armed.header,
             rows=tally.rows(),
             places=[Place((), scope, each) for each in armed.chain.findings(phase, scope, text)],
-            unasked=[each.name for each in armed.moderated],
+            unasked=[
+                each.name for each in armed.policies if each.moderation or (each.response and phase is Phase.RESPONSE)
+            ],
         )
 
     def check_request(self, body: bytes, traits: Traits | None = None) -> Checked:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
-from typing import Final
+from collections.abc import Callable, Iterable
+from functools import partial
 
 from extproc.exchange.judging import Found, Question
 from extproc.moderation.api import About, Mark, Moderation, Text
@@ -13,16 +11,24 @@ from extproc.moderation.moderators import Moderators
 from extproc.plugin import Audit, Block
 from extproc.plugin import Text as Plain
 from extproc.policy.python import Local
-
-_THREADS: Final = 4
+from extproc.threads import Threads
 
 
 class Judges:
-    """One worker's. On one event loop."""
+    """One worker's. On one event loop.
 
-    def __init__(self) -> None:
+    Args:
+        told: of code that does not return: the policy's name, and how many of its threads are stuck now.
+    """
+
+    def __init__(self, told: Callable[[str, int], None] = lambda name, count: None) -> None:
         self._moderators = Moderators()
-        self._threads = ThreadPoolExecutor(_THREADS, "policy")
+        self._threads = Threads(told)
+
+    @property
+    def stuck(self) -> int:
+        """Threads that policies in Python have not given back."""
+        return self._threads.stuck
 
     async def __call__(self, question: Question) -> Found:
         """The answer to a question.
@@ -34,8 +40,9 @@ class Judges:
         if isinstance(judge, Moderation):
             return await self._service(judge, question)
         if isinstance(judge, Local):
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._threads, _inspected, judge, question)
+            name, work = question.policy.name, partial(_inspected, judge, question)
+            found: Found = await self._threads.run(judge.code, name, judge.deadline, work)
+            return found
         raise TypeError("nobody to ask")
 
     async def _service(self, judge: Moderation, question: Question) -> Found:
@@ -50,7 +57,7 @@ class Judges:
 
     async def aclose(self) -> None:
         """Close all connections."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._threads.close()
         await self._moderators.aclose()
 
 
@@ -69,5 +76,7 @@ def _inspected(judge: Local, question: Question) -> Found:
         return Found((said.label,), watches=True)
     marks: list[list[tuple[int, int, str]]] = [[] for _ in question.texts]
     for mark in said.marks:
+        if mark.text < 0:
+            raise IndexError("a mark of no text")
         marks[mark.text].append((mark.start, mark.end, judge.replacement(mark.label)))
     return Found(tuple(sorted({mark.label for mark in said.marks})), tuple(map(tuple, marks)))

@@ -28,7 +28,10 @@ LABELS: Final[dict[str, tuple[tuple[str, ...], str]]] = {
     "extproc_tokens": (("kind",), "tokens as providers counted them"),
     "extproc_overhead_seconds": ((), "time spent in the processor"),
     "extproc_latency_seconds": ((), "time exchanges took"),
-    "extproc_faults": (("kind",), "protocol and internal errors that closed an exchange"),
+    "extproc_faults": (
+        ("kind",),
+        "protocol and internal errors that closed an exchange, policies that gave no answer",
+    ),
     "extproc_credentials": (("result",), "attempts to fetch a provider's credential: fetched, failed"),
     "extproc_restarts": (("process",), "processes that ended by themselves and were started again"),
     "extproc_reloads": (("result",), "configurations read again"),
@@ -38,6 +41,7 @@ LABELS: Final[dict[str, tuple[tuple[str, ...], str]]] = {
 GAUGES: Final[dict[str, str]] = {
     "extproc_open_exchanges": "exchanges under way",
     "extproc_held_bytes": "bytes held back or collected for inspection",
+    "extproc_stuck_threads": "threads that policies in Python have not given back",
     "extproc_workers": "workers that are up",
     "extproc_workers_alive": "worker processes that give signs of life, one in reserve included",
     "extproc_generation": "generation of the configuration in force",

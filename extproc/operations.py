@@ -9,7 +9,7 @@ Sources: the API references of OpenAI, Anthropic, Google (Gemini API, Vertex AI)
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -138,22 +138,43 @@ METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OP
 """Methods whose bodies Envoy delivers; others are refused at the headers."""
 
 
-def find(method: str, target: str, *, anthropic: bool = False) -> Asked | None:
+_HINTS: Final = (
+    ("anthropic-version", "anthropic-messages"),
+    ("x-goog-api-client", "gemini"),
+    ("x-goog-api-key", "gemini"),
+)
+"""Headers by which requests say whose API they are for, where paths do not."""
+
+
+def hint(headers: Collection[str]) -> str:
+    """The format that the names of a request's headers speak for; empty: none does."""
+    return next((format_ for name, format_ in _HINTS if name in headers), "")
+
+
+def find(method: str, target: str, hinted: str = "") -> Asked | None:
     """The operation for a method and request target, or None.
 
-    ``anthropic``: the request says that it is for Anthropic's API, which shares ``/v1/models`` with OpenAI's.
+    ``hinted`` (see ``hint``): Anthropic's API and Gemini's share ``/v1/models`` with OpenAI's.
     """
     path, _, query = target.partition("?")
     asked = _TABLE.get((method, path))
     if asked is not None:
-        shared = anthropic and asked.operation is Operation.MODELS and asked.format == "openai-chat"
-        return Asked(Operation.MODELS, "anthropic-messages") if shared else asked
+        shared = hinted and asked.operation is Operation.MODELS and asked.format == "openai-chat"
+        return Asked(Operation.MODELS, hinted) if shared else asked
     if method == "POST":
         return _azure(path) or _gemini(path, query) or _bedrock(path)
     if method == "GET" and (found := _ONE_MODEL.fullmatch(path)):
-        family = "anthropic-messages" if anthropic or "anthropic" in found[1] else "openai-chat"
-        return Asked(Operation.MODELS, "gemini" if "gemini" in found[1] or found[2] == "v1beta" else family, found[3])
+        return Asked(Operation.MODELS, _listed(found[1], found[2], hinted), found[3])
     return None
+
+
+def _listed(prefix: str, version: str, hinted: str) -> str:
+    """In whose format a model is told of: the path says it, or else the headers."""
+    if "anthropic" in prefix:
+        return "anthropic-messages"
+    if "gemini" in prefix or version == "v1beta":
+        return "gemini"
+    return "openai-chat" if "openai" in prefix else hinted or "openai-chat"
 
 
 def _azure(path: str) -> Asked | None:
@@ -184,13 +205,13 @@ def _bedrock(path: str) -> Asked | None:
     return Asked(operation, format_, model, stream, names_model=True)
 
 
-def spoken(target: str, *, anthropic: bool = False) -> str:
+def spoken(target: str, hinted: str = "") -> str:
     """The format in which to speak to whoever asks for what is not here."""
     if target.startswith(("/bedrock", "/model/")):
         return "bedrock-converse"
     if target.startswith(("/gemini", "/v1beta", "/v1alpha")):
         return "gemini"
-    return "anthropic-messages" if anthropic or target.startswith(("/anthropic", "/proxy/anthropic")) else "openai-chat"
+    return "anthropic-messages" if target.startswith(("/anthropic", "/proxy/anthropic")) else hinted or "openai-chat"
 
 
 def spellings(operation: Operation, format_: str = "openai-chat") -> list[tuple[str, str]]:

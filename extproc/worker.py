@@ -52,7 +52,7 @@ class Worker:
         self._transport: Transport | None = None
         self._listeners: list[int] = []
         self._stall = 2.0
-        self._judges = Judges()
+        self._judges = Judges(self._stuck)
         self._tokens = Tokens(self._told)
 
     async def main(self) -> int:
@@ -108,6 +108,10 @@ class Worker:
         self._counters.add("extproc_credentials", "failed" if why else "fetched")
         if why and self._log:
             self._log.notice("credential", "a credential cannot be fetched", providers=providers, why=why)
+
+    def _stuck(self, policy: str, count: int) -> None:
+        """A policy in Python does not return."""
+        self._serving().fault("stuck", "a policy in Python does not return", policy=policy, threads=str(count))
 
     def _serving(self) -> Service:
         if self._service is None:
@@ -165,7 +169,11 @@ class Worker:
             await asyncio.sleep(BEAT)
 
     def _report(self, service: Service) -> None:
-        gauges = {"extproc_open_exchanges": service.open_count, "extproc_held_bytes": service.held}
+        gauges = {
+            "extproc_open_exchanges": service.open_count,
+            "extproc_held_bytes": service.held,
+            "extproc_stuck_threads": self._judges.stuck,
+        }
         self._channel.send(alive=self._counters.snapshot(), gauges=gauges)
 
 

@@ -33,6 +33,8 @@ class StreamDecoder(Protocol):
     def decode(self, name: str, data: bytes) -> list[StreamEvent]:
         """What an event says: its name (empty where the framing has none) and its data.
 
+        The framing's own end (``[DONE]`` of server-sent events) is given to it, too: some servers have no other.
+
         Raises:
             DecodeError: it is no event of this format.
         """

@@ -87,6 +87,12 @@ class Attachment(Strict):
             raise ValueError("`except` cannot go by a header: clients choose their headers")
         return self
 
+    @property
+    def up_to_clients(self) -> bool:
+        """Whether it takes policies away by what clients say alone: whoever names that model or operation is excepted."""
+        target = self.to if self.without is not None and isinstance(self.to, Target) else None
+        return target is not None and not (target.jwt or target.principal or target.route)
+
 
 class Loosening(Strict):
     """Who may weaken which policies by header."""

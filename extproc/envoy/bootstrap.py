@@ -13,8 +13,8 @@ from extproc.envoy import clusters, routes, types
 from extproc.envoy.filters import router_filter
 from extproc.envoy.layout import Layout
 from extproc.envoy.types import Json, typed
+from extproc.exchange.outgoing import USAGE
 from extproc.exchange.replies import VERDICTS
-from extproc.exchange.router import USAGE
 from extproc.runtime import Runtime
 
 _HEAP = 2 << 30

@@ -12,8 +12,8 @@ from extproc.config.model import Config
 from extproc.envoy import types
 from extproc.envoy.types import Json, seconds, typed
 from extproc.exchange.forward import ATTEMPT, DECISION, SUBSET, UPSTREAM
+from extproc.exchange.outgoing import USAGE
 from extproc.exchange.replies import VERDICTS
-from extproc.exchange.router import USAGE
 from extproc.exchange.upstream import BACKEND
 from extproc.policy.attach import ADDRESS, JWT, PRINCIPALS, ROUTE
 from extproc.service import FILTER

@@ -16,6 +16,7 @@ from extproc.events import Headers
 from extproc.exchange import whole
 from extproc.exchange.converting import Conversion
 from extproc.exchange.gate import Words
+from extproc.exchange.hooks import Hooks
 from extproc.exchange.streamed import GuardedStream, only_usage
 from extproc.formats import openai_audio, subtitles
 from extproc.formats.base import Format
@@ -84,7 +85,8 @@ class Inspection:
 
     ``format`` is the client's. ``conversion`` turns the answer into it first; ``streams``: it then is a stream.
     ``listens``: somebody wants to hear what it says. ``hides_usage``: a stream's usage was asked for by us, not by the
-    client. ``listed``: the client wants the one answer in an array. ``sounds``: it may be sound, because that was asked for.
+    client. ``listed``: the client wants the one answer in an array. ``hooks``: the operator's code that sees whole answers.
+    ``sounds``: it may be sound, because that was asked for.
     """
 
     runtime: Runtime
@@ -97,6 +99,7 @@ class Inspection:
     listens: bool = False
     hides_usage: bool = False
     listed: bool = False
+    hooks: Hooks | None = None
     sounds: bool = False
 
 
@@ -113,7 +116,12 @@ def answer_for(headers: Headers, status: int, inspection: Inspection) -> Answer:
     if status == 200 and not converts and inspection.sounds and openai_audio.sound(media):
         return ObservedAnswer(inspection, streamed=False)  # what no text rule can read; the record says so
     streamed = inspection.streams if converts else status == 200 and media == inspection.format.framing.media
-    guards = inspection.listens or inspection.listed or inspection.chain.guards(Phase.RESPONSE)
+    guards = (
+        inspection.listens
+        or inspection.listed
+        or inspection.hooks is not None
+        or inspection.chain.guards(Phase.RESPONSE)
+    )
     if status == 200 and not guards and not converts:
         return ObservedAnswer(inspection, streamed=streamed)
     coding = compression.coding(headers.get("content-encoding", ""))
@@ -244,32 +252,34 @@ class StreamAnswer:
         """See ``Answer.feed``."""
         try:
             plain = self._decoder.feed(chunk) if self._decoder else chunk
-            if self._conversion:
-                plain = self._conversion.feed(plain)
         except (DecodeError, LimitExceeded) as error:
             return self._verdict(self._stream.fail(error))
-        out = self._stream.feed(plain)
-        broken = self._conversion.broken if self._conversion else None
-        if broken and not self._stream.refused:
-            out += self._stream.fail(broken)
+        out = self._converted(self._conversion.feed(plain)) if self._conversion else self._stream.feed(plain)
         if self._decoder and self._decoder.excess:
             out += self._stream.fail(DecodeError("bytes follow the end of the compressed body"))
         return self._verdict(out)
 
     def close(self) -> Verdict:
         """See ``Answer.close``."""
-        out = b""
         try:
             if self._decoder:
                 self._decoder.close()
-            if self._conversion:
-                out = self._stream.feed(self._conversion.close())
         except (DecodeError, LimitExceeded) as error:
             return self._verdict(self._stream.fail(error))
+        out = self._converted(self._conversion.close()) if self._conversion else b""
         verdict = self._verdict(out + self._stream.close())
         if verdict.end:
             return verdict
         return Verdict(self._opening + verdict.body, commit=not self.committed, end=True)
+
+    def _converted(self, pieces: Iterator[bytes]) -> bytes:
+        """What leaves of these pieces; where they cannot be made to the end, the stream ends after the good ones."""
+        found: list[bytes] = []
+        try:
+            found.extend(pieces)
+        except (DecodeError, LimitExceeded) as error:
+            return self._stream.feed(b"".join(found)) + self._stream.fail(error)
+        return self._stream.feed(b"".join(found))
 
     def stop(self, refused: Refused, policy: Policy | None = None) -> Verdict:
         """See ``Answer.stop``."""
@@ -314,7 +324,7 @@ class WholeAnswer:
         """See ``Answer.feed``."""
         try:
             plain = self._decoder.feed(chunk) if self._decoder else chunk
-            self._body += self._conversion.feed(plain) if self._conversion else plain
+            self._body += b"".join(self._conversion.feed(plain)) if self._conversion else plain
         except DecodeError:
             return self._unreadable("upstream_malformed")
         except LimitExceeded:
@@ -328,7 +338,9 @@ class WholeAnswer:
         raw = bytes(self._body)
         try:
             rest = self._decoder.close() if self._decoder else b""
-            raw += self._conversion.feed(rest) + self._conversion.close() if self._conversion else rest
+            if self._conversion:
+                rest = b"".join([*self._conversion.feed(rest), *self._conversion.close()])
+            raw += rest
             if self._inspection.listed and self._status == 200:
                 raw = b"[" + raw + b"]"
             if self._subtitles:
@@ -348,6 +360,11 @@ class WholeAnswer:
         blocked = decision.policy if decision.outcome is Outcome.BLOCK else None
         if blocked and not decision.cuts:
             return Verdict(end=True, refused=Refused(400, blocked.name, ""), policy=blocked)
+        if self._inspection.hooks and self._status == 200:
+            ruling = self._inspection.hooks.whole(sent)
+            if ruling.policy or ruling.refused:
+                return Verdict(end=True, refused=ruling.refused or Refused(400, "", ""), policy=ruling.policy)
+            sent = ruling.sent
         if self._inspection.listens:
             spans = self._inspection.format.response_spans(value if sent is raw else parse(sent))
             self.said += [(span.path, span.scope, span.text) for span in spans]

@@ -5,6 +5,7 @@ What comes out is the client's format, and only then is it inspected: policies s
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ from extproc.chat.fold import fold, unfold
 from extproc.chat.losses import Losses
 from extproc.errors import DecodeError, LimitExceeded
 from extproc.formats.base import Format
+from extproc.framing.base import Event
 from extproc.framing.jsontext import dump, parse
 from extproc.usage import Meter
 
@@ -32,11 +34,10 @@ class Way:
 
 
 class Conversion:
-    """One answer's: ``feed`` what the provider sends, then ``close``; both return what there is to say of it so far.
+    """One answer's: ``feed`` what the provider sends, then ``close``; both give what there is to say of it so far.
 
-    Both raise DecodeError where the answer is not what it claims to be, and LimitExceeded where it is too large. Where both
-    sides stream ``feed`` does not: what was good before leaves first, however it was cut, and ``broken`` is why nothing
-    follows.
+    Both raise, while iterated and after what came before it, DecodeError where the answer is not what it claims to be, and
+    LimitExceeded where it is too large: so what a client gets does not depend on how the answer was cut.
 
     Args:
         context: what the client is told where the provider says nothing.
@@ -51,7 +52,6 @@ class Conversion:
         self._way = way
         self._from, self._to = _codec(way.source), _codec(way.target)
         self._context, self._losses, self._meter = context, losses, meter
-        self._done = way.source.framing.done
         self._reader = way.source.framing.reader(max_event)
         self._decoder = self._from.decoder()
         self._encoder = self._to.encoder(context, losses)
@@ -60,48 +60,48 @@ class Conversion:
         self._collected = 0  # bytes of a stream that the client gets in one piece
         self._max_body = max_body
         self._over = False
-        self.broken: DecodeError | LimitExceeded | None = None
 
     @property
     def held(self) -> int:
         """Bytes that are collected."""
         return len(self._body) + self._reader.held + self._collected
 
-    def feed(self, chunk: bytes) -> bytes:
+    def feed(self, chunk: bytes) -> Iterator[bytes]:
         """The next bytes of the provider's answer."""
         collects = not (self._way.streamed and self._way.wanted)
         if collects and self.held + len(chunk) > self._max_body:
             raise LimitExceeded(f"it is larger than {self._max_body} bytes")
-        if not self._way.streamed:
-            self._body += chunk
-            return b""
-        self._collected += len(chunk) if collects else 0
-        out = bytearray()
-        try:
-            for event in self._reader.feed(chunk):
-                out += self._said(event.name, event.data) if event.data else b""
-        except (DecodeError, LimitExceeded) as error:
-            if collects:
-                raise
-            self.broken = error
-        return bytes(out)
+        if self._way.streamed:
+            self._collected += len(chunk) if collects else 0
+            yield from self._read(self._reader.feed(chunk))
+            return
+        self._body += chunk
 
-    def close(self) -> bytes:
+    def close(self) -> Iterator[bytes]:
         """The provider's answer has ended."""
         if not self._way.streamed:
-            return self._whole(bytes(self._body))
-        out = [self._said(event.name, event.data) for event in self._reader.close() if event.data]
-        out.append(self._take(self._decoder.close()))
+            yield self._whole(bytes(self._body))
+            return
+        yield from self._read(self._reader.close())
+        yield self._take(self._decoder.close())
         if self._way.wanted:
-            return b"".join([*out, self._encoder.close()])
+            yield self._encoder.close()
+            return
         answer = fold(self._events)
         if isinstance(answer, Failure):
             raise DecodeError("it ended in an error")
-        return dump(self._to.encode_answer(answer, self._context, self._losses))
+        yield dump(self._to.encode_answer(answer, self._context, self._losses))
+
+    def _read(self, events: Iterator[Event]) -> Iterator[bytes]:
+        for event in events:
+            if event.data:
+                yield self._said(event.name, event.data)
 
     def _whole(self, raw: bytes) -> bytes:
-        if self._way.status != 200:
+        if self._way.status >= 400:
             return self._error(raw)
+        if self._way.status != 200:
+            raise DecodeError("it is neither an answer nor an error")
         answer = self._from.decode_answer(parse(raw))
         if answer.usage:
             self._meter.usage = answer.usage
@@ -117,8 +117,8 @@ class Conversion:
             body = None
         return dump(self._to.encode_error(self._from.decode_error(self._way.status, body)))
 
-    def _said(self, name: str, data: bytes | None) -> bytes:
-        if data is None or self._over or data.strip() == self._done:
+    def _said(self, name: str, data: bytes) -> bytes:
+        if self._over:
             return b""
         return self._take(self._decoder.decode(name, data))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from extproc import events
@@ -16,7 +16,8 @@ from extproc.providers.api import NotReady
 from extproc.providers.credentials import ClientKey
 
 DECISION: Final = "llm.extproc.decision"
-"""Dynamic metadata the router filter writes: ``group`` (routes match on it), ``id``, and what is wanted."""
+"""Dynamic metadata the router filter writes: ``group`` (routes match on it), ``id``, what is wanted, and of the body its
+``length`` and ``media`` type: the headers that say so are those of the attempt before, where there was one."""
 ATTEMPT: Final = "upstream.request_attempt_count"
 """The attribute in which Envoy counts attempts."""
 UPSTREAM: Final = "llm.extproc.upstream"
@@ -31,6 +32,7 @@ class Sent:
 
     ``body`` is None where it is what came, ``whole`` what goes on in any case; ``plans`` are the backends that can serve it.
     ``usage``: the client wants a stream's usage; ``hides``: it was asked for all the same.
+    ``headers`` are those that policies set.
     """
 
     group: Group
@@ -42,6 +44,7 @@ class Sent:
     usage: bool = True
     hides: bool = False
     media: str = "application/json"
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def only(self) -> Plan | None:
@@ -57,6 +60,7 @@ def forward(headers: events.Headers, sent: Sent, now: float) -> events.ContinueB
     """
     group = sent.group
     changes: events.Pairs = (
+        *sent.headers.items(),  # first: what comes after overwrites them
         (hygiene.REROUTE, group.slug),
         *hygiene.to_providers(sent.media),
         ("x-request-id", sent.request_id),
@@ -70,8 +74,9 @@ def forward(headers: events.Headers, sent: Sent, now: float) -> events.ContinueB
         passed -= sent.only.backend.credentials - own(sent.only.backend, said)
     elif group.client_key:  # the route lets it pass, in the header of the one provider it is for
         changes += next((_given(backend, headers) for backend in group.backends if backend.client_key), ())
+    body = {"length": len(sent.whole), "media": sent.media}
     metadata: dict[str, Mapping[str, Any]] = {
-        DECISION: {"group": group.slug, "id": sent.request_id, **sent.wanted.told()}
+        DECISION: {"group": group.slug, "id": sent.request_id, **body, **sent.wanted.told()}
     }
     if len(sent.plans) < len(group.backends):
         metadata[SUBSET] = {"serves": group.subset(plan.backend for plan in sent.plans)}
@@ -79,7 +84,7 @@ def forward(headers: events.Headers, sent: Sent, now: float) -> events.ContinueB
         sent.body,
         events.Mutation(
             set=changes,
-            remove=hygiene.not_upstream(headers, passed),
+            remove=hygiene.not_upstream(headers, passed | sent.headers.keys()),
             reroute=True,
             metadata=metadata,
         ),

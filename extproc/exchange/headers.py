@@ -20,6 +20,15 @@ CREDENTIALS: Final = (
 )  # fmt: skip
 """Every header a key may travel in. Removed from each attempt before the provider's own is set."""
 
+_OWN: Final = frozenset({
+    *CREDENTIALS, "set-cookie", "host", "connection", "keep-alive", "te", "trailer", "trailers", "transfer-encoding",
+    "upgrade", "http2-settings", "expect", "range", "via", "forwarded", "user-agent", "x-request-id",
+})  # fmt: skip
+_OWN_PREFIXES: Final = (PREFIX, "x-envoy-", "x-forwarded-", "x-amz-", "proxy-", "content-", "accept-", "if-")
+"""Headers of a request that nobody but the gateway sets: credentials, and what HTTP and Envoy go by."""
+_NAME: Final = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]{1,64}", re.ASCII)
+_VALUE: Final = re.compile(r"[!-~](?:[ -~]{0,1022}[!-~])?", re.ASCII)
+
 _BACK: Final = frozenset({
     ":status", "content-type", "content-length", "content-encoding", "date", "cache-control", "retry-after", "retry-after-ms",
     "x-should-retry", "x-request-id", "request-id", "openai-version", "openai-model", "openai-processing-ms",
@@ -65,6 +74,18 @@ def not_upstream(headers: Headers, allowed: frozenset[str]) -> tuple[str, ...]:
     return tuple([name for name in headers if name not in allowed and name not in _KEPT])
 
 
+def settable(name: str, value: str) -> str:
+    """The name in lower case, if the operator's code may set this header towards a provider.
+
+    Raises:
+        ValueError: it may not, or the name or the value is none.
+    """
+    lower = name.lower()
+    if lower in _OWN or lower.startswith(_OWN_PREFIXES) or not _NAME.fullmatch(lower) or not _VALUE.fullmatch(value):
+        raise ValueError("a header that cannot be set")
+    return lower
+
+
 @cache
 def other_credentials(own: frozenset[str]) -> tuple[str, ...]:
     """Every credential header but an attempt's own."""
@@ -91,6 +112,9 @@ def request_id(headers: Headers) -> str:
 def check_body(headers: Headers, *, forms: bool) -> None:
     """See that a request's body is of a kind that can be read; ``forms``: it may be a form with files.
 
+    JSON as gRPC frames it is none. To clients that call it so Envoy tells every refusal, of ours or its own, in gRPC's way:
+    status 200 and the header ``grpc-status``.
+
     Raises:
         Refused: it is not JSON in UTF-8, or encoded in a way that cannot be decoded.
     """
@@ -98,24 +122,12 @@ def check_body(headers: Headers, *, forms: bool) -> None:
     charset = parameters.partition("charset=")[2].strip(' "')
     if forms and media.strip() == "multipart/form-data":
         charset = ""
-    elif not media.strip().endswith("json") or charset not in ("", "utf-8", "utf8"):
+    elif (
+        media.startswith("application/grpc+")
+        or not media.strip().endswith("json")
+        or charset not in ("", "utf-8", "utf8")
+    ):
         raise Refused(415, "unsupported_media_type", "The body must be application/json in UTF-8.")
     if compression.coding(headers.get("content-encoding", "")) not in compression.SUPPORTED:
         supported = ", ".join(compression.SUPPORTED)
         raise Refused(415, "unsupported_encoding", f"The body's Content-Encoding must be one of {supported}.")
-
-
-_KINDS: Final = ("requests", "tokens", "input-tokens", "output-tokens")
-_FIELDS: Final = ("limit", "remaining", "reset")
-
-
-def limits(headers: Headers, family: str) -> tuple[tuple[str, str], ...]:
-    """A provider's rate limits under the names the client's API has for them: OpenAI's and Anthropic's."""
-    found: list[tuple[str, str]] = []
-    for kind in _KINDS:
-        for field in _FIELDS:
-            openai, anthropic = f"x-ratelimit-{field}-{kind}", f"anthropic-ratelimit-{kind}-{field}"
-            own, other = (anthropic, openai) if family == "anthropic" else (openai, anthropic)
-            if other in headers and own not in headers:
-                found.append((own, headers[other]))
-    return tuple(found)

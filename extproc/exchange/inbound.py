@@ -8,22 +8,25 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field, fields
 from typing import Any, Final
 
 from extproc import operations
+from extproc.chat.losses import Losses
+from extproc.chat.request import Request as Chat
 from extproc.errors import DecodeError, LimitExceeded, Refused
 from extproc.events import Headers
 from extproc.exchange import bodies, whole
 from extproc.exchange.bodies import Body
 from extproc.exchange.judging import Found, Question, Said
+from extproc.exchange.marking import marked, readable
 from extproc.formats.base import Format
 from extproc.framing import compression
 from extproc.framing.jsontext import Path, dump, parse, replace
 from extproc.operations import Asked
 from extproc.policy import requests
-from extproc.policy.api import Action, Outcome, Phase, Policy, Tally
+from extproc.policy.api import Action, Outcome, Phase, Tally
 from extproc.policy.attach import Armed, Traits
 from extproc.policy.request import Request
 from extproc.policy.vault import Vault
@@ -42,7 +45,7 @@ def asked(headers: Headers) -> Asked:
     method = headers.get(":method", "")
     if method not in operations.METHODS or "upgrade" in headers:
         raise Refused(405, "method_not_allowed", "This method is not supported; upgrades (WebSocket) are not either.")
-    found = operations.find(method, headers.get(":path", ""), anthropic="anthropic-version" in headers)
+    found = operations.find(method, headers.get(":path", ""), operations.hint(headers))
     if found is None:
         raise Refused(404, "unknown_operation", "There is no such operation here.")
     given = headers.get("authorization", "")
@@ -101,32 +104,34 @@ def check_model(model: str | None, known: Collection[str]) -> str:
 
 
 @dataclass(slots=True, repr=False)
-class Decided:
-    """What became of a request.
+class Decided(requests.Conclusion):
+    """What all policies came to.
 
-    ``sent`` is its JSON text as it goes on (``raw`` itself where nothing changed) and ``body`` its value, ``model`` the
-    name it goes on under. ``policy`` blocked or replied, with ``why`` and ``reply``. ``answer`` are policies for the
-    answer alone. ``texts`` are what services are to judge; ``unscanned`` the
-    kinds of content that no text rule can read.
+    ``sent`` is the request's JSON text as it goes on (``raw`` itself where nothing changed) and ``body`` its value,
+    ``model`` the name it goes on under. ``texts`` are what services are to judge; ``unscanned`` the kinds of content that
+    no text rule can read.
     """
 
     raw: bytes
     sent: bytes
     body: dict[str, Any]
     model: str
-    outcome: Outcome = Outcome.ALLOW
-    policy: Policy | None = None
-    why: str = ""
-    param: str = ""
-    reply: str = ""
-    answer: tuple[Policy, ...] = ()
     vault: Vault | None = None
     texts: list[Said] = field(default_factory=list)
     unscanned: list[str] = field(default_factory=list)
 
 
-def decide(format_: Format, armed: Armed, traits: Traits, raw: bytes, body: dict[str, Any], tally: Tally) -> Decided:
-    """Judge and redact a request.
+def decide(
+    format_: Format,
+    armed: Armed,
+    traits: Traits,
+    raw: bytes,
+    body: dict[str, Any],
+    tally: Tally,
+    *,
+    stream: bool | None = None,
+) -> Decided:
+    """Judge and redact a request. ``stream``: whether one is asked for, where the body does not say it.
 
     Raises:
         Refused: it cannot be inspected.
@@ -142,20 +147,28 @@ def decide(format_: Format, armed: Armed, traits: Traits, raw: bytes, body: dict
             texts=format_.request_spans,
             format=format_.name,
             now=time.time(),
+            reads=_reader(format_, traits.model, stream=format_.streamed(body) if stream is None else stream),
         )
         try:
             _take(done, requests.judge(armed.requests, request, tally))
         except LimitExceeded as error:
             raise Refused(413, "too_many_values", f"The request cannot be judged: {error}.") from None
-    if done.outcome not in (Outcome.BLOCK, Outcome.REPLY):
+    if not done.stops:
         _redact(done, format_, armed, tally)
     done.unscanned = format_.unscanned(done.body)
     return done
 
 
+def _reader(format_: Format, model: str, *, stream: bool) -> Callable[[dict[str, Any]], Chat] | None:
+    codec = format_.codec
+    if codec is None:
+        return None
+    return lambda body: codec.decode_request(body, Losses(), model=model, stream=stream)
+
+
 def _take(done: Decided, judged: requests.RequestDecision) -> None:
-    done.outcome, done.policy, done.why, done.param = judged.outcome, judged.policy, judged.why, judged.param
-    done.reply, done.answer = judged.reply, judged.answer
+    for name in (each.name for each in fields(requests.Conclusion)):
+        setattr(done, name, getattr(judged, name))
     if judged.edits:
         done.sent = judged.apply(done.raw)
         done.body = parse(done.sent)
@@ -201,29 +214,9 @@ def redact(format_: Format, decided: Decided, news: Iterable[tuple[Question, Fou
     values: dict[Path, bytes] = {}
     for span in spans:
         if not span.fixed and (places := marks.get(span.path)):
-            text = _marked(span.text, places)
-            if span.json and not _readable(text):
+            text = marked(span.text, places)
+            if span.json and not readable(text):
                 raise Refused(400, "undecided", "What is left of a tool's arguments would be no JSON.")
             values[span.path] = dump(text)
     decided.sent = replace(decided.sent, values)
     decided.body = parse(decided.sent)
-
-
-def _marked(text: str, marks: Iterable[tuple[int, int, str]]) -> str:
-    """A text with the marked parts replaced; those that overlap as one, by the replacement of the first."""
-    parts: list[str] = []
-    at = 0
-    for start, end, replacement in sorted(marks, key=lambda mark: (mark[0], -mark[1])):
-        end = min(end, len(text))
-        if start >= at and start < end:
-            parts += (text[at:start], replacement)
-        at = max(at, end)
-    return "".join([*parts, text[at:]])
-
-
-def _readable(text: str) -> bool:
-    try:
-        parse(text.encode())
-    except DecodeError:
-        return False
-    return True

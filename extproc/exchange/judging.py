@@ -78,7 +78,7 @@ class Judging:
             chosen = tuple((scope, text) for scope, text in texts if scope in policy.scopes and text.strip())
             if chosen:
                 waits = phase is Phase.REQUEST and service.wait == "before" and policy.enforced
-                caller = replace(self.caller, phase=phase)
+                caller = replace(self.caller, phase=phase, override=policy.override)
                 question = Question(policy, chosen, phase, waits, self.request_id, caller)
                 found.append(question)
                 self._open.add(question)
@@ -123,7 +123,7 @@ class Judging:
             blocks = policy.enforced and policy.on_error is OnError.BLOCK
             self.tally.add(policy, FAILED, outcome=Outcome.BLOCK if blocks else Outcome.AUDIT)
             if blocks and not self.refused and not self.blocked:
-                self.refused = Refused(503, "undecided", "The request could not be judged; try again.", "api_error")
+                self.refused = undecided()
             return
         blocks = policy.enforced and not answer.watches and (answer.blocks or not _redactable(question, answer))
         outcome = Outcome.AUDIT if answer.watches else Outcome.BLOCK if blocks else None
@@ -131,6 +131,11 @@ class Judging:
             self.tally.add(policy, label, outcome=outcome)
         if answer.labels and blocks:
             self.blocked = self.blocked or policy
+
+
+def undecided(what: str = "request") -> Refused:
+    """What a client is told where a policy has failed that must not: the same for a service, code of one's own, and rules."""
+    return Refused(503, "undecided", f"The {what} could not be judged; try again.", "api_error")
 
 
 def _redactable(question: Question, answer: Found) -> bool:

@@ -13,6 +13,7 @@ from extproc.exchange import headers as hygiene
 from extproc.exchange.answer import Inspection
 from extproc.exchange.converting import Conversion, Way, client_status
 from extproc.exchange.forward import Replied, Sent
+from extproc.exchange.limits import limits
 from extproc.formats import openai_audio
 from extproc.formats.base import Format
 from extproc.formats.registry import FORMATS
@@ -73,12 +74,12 @@ def inspection(
     if source is not target and received.by.format != wanted.format:
         streamed = received.status == 200 and media == source.framing.media
         found.streams = wanted.stream and received.status == 200
-        limits = runtime.config
+        config = runtime.config
         way = Way(source, target, received.status, streamed, found.streams)
         context = Context(record.request_id, wanted.model, now, usage=received.sent.usage)
         losses = RecordedLosses(record)
         found.conversion = Conversion(
-            way, context, losses, meter, max_event=limits.processor.max_event, max_body=limits.gateway.max_body
+            way, context, losses, meter, max_event=config.processor.max_event, max_body=config.gateway.max_body
         )
     return found
 
@@ -97,11 +98,11 @@ class RecordedLosses(Losses):
         self._record.losses += [f"{where}: {why}" for where, why in self.found[before:]]
 
 
-def told_back(received: Received, looked: Inspection, *, changed: bool) -> Mutation:
-    """What becomes of the answer's own headers; ``changed``: its body is not what was sent."""
+def told_back(received: Received, looked: Inspection, now: float, *, changed: bool) -> Mutation:
+    """What becomes of the answer's own headers; ``changed``: its body is not what was sent; ``now``: Unix time."""
     headers = received.headers
     remove = hygiene.not_back(headers, changed=changed)
-    extra: Pairs = hygiene.limits(headers, received.format.family)
+    extra: Pairs = limits(headers, received.format.family, now)
     if looked.conversion:
         media = received.format.framing.content_type if looked.streams else "application/json"
         status = client_status(received.status) if received.format.family != "anthropic" else received.status

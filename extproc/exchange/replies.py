@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from extproc import events
@@ -30,25 +31,32 @@ class Replies:
 
     ``format`` is the client's; ``armed`` names the policies that look at this exchange; ``busy`` is the time in seconds that
     the exchange has taken of the processor so far.
+
+    Args:
+        now: Unix time in seconds.
     """
 
-    __slots__ = ("_record", "_runtime", "_tally", "armed", "format")
+    __slots__ = ("_now", "_record", "_runtime", "_tally", "armed", "busy", "format")
 
-    def __init__(self, runtime: Runtime, record: Record, tally: Tally, format_: Format) -> None:
+    def __init__(
+        self, runtime: Runtime, record: Record, tally: Tally, format_: Format, now: Callable[[], float] = time.time
+    ) -> None:
         self._tally = tally
+        self._now = now
+        self.busy = 0.0
         self._runtime = runtime
         self.format = format_
         self._record = record
         self.armed = runtime.armed
 
-    def headers(self, busy: float) -> events.Pairs:
+    def headers(self) -> events.Pairs:
         """The headers every answer carries."""
         record = self._record
         headers: events.Pairs = (
             ("x-llm-request-id", record.request_id),
             ("x-llm-policies", self.armed),
             ("x-llm-generation", str(self._runtime.generation)),
-            ("x-llm-overhead-ms", f"{busy * 1000:.2f}"),
+            ("x-llm-overhead-ms", f"{self.busy * 1000:.2f}"),
         )
         if record.verdict:
             state = (record.verdict, NOT_SCANNABLE) if record.unscanned else (record.verdict,)
@@ -60,12 +68,12 @@ class Replies:
         return (*headers, ("x-llm-backend", record.backend), ("x-llm-attempts", str(record.attempts)))
 
     def say(
-        self, status: int, body: bytes, code: str, busy: float, *, media: str = _JSON, extra: events.Pairs = ()
+        self, status: int, body: bytes, code: str, *, media: str = _JSON, extra: events.Pairs = ()
     ) -> events.Respond:
         """An answer; ``code`` is what Envoy logs of it."""
         self._record.status = status
         self._record.end = self._record.end or "complete"
-        headers = (("content-type", media), *self.headers(busy), *extra)
+        headers = (("content-type", media), *self.headers(), *extra)
         return events.Respond(status, headers, body, f"llm_{code}", self.verdicts())
 
     def verdicts(self) -> Mapping[str, Mapping[str, Any]] | None:
@@ -85,7 +93,7 @@ class Replies:
             found["unscanned"] = ",".join(record.unscanned)
         return {VERDICTS: found}
 
-    def refuse(self, refused: Refused, busy: float) -> events.Respond:
+    def refuse(self, refused: Refused) -> events.Respond:
         """An error."""
         self._record.end = "refused"
         self._record.error = refused.code
@@ -95,40 +103,50 @@ class Replies:
         if refused.status < 500 and refused.status not in (408, 409, 429):
             extra.append(("x-should-retry", "false"))
         body = self.format.error(refused.status, refused.code, refused.message, refused.kind)
-        return self.say(refused.status, body, refused.code, busy, extra=tuple(extra))
+        return self.say(refused.status, body, refused.code, extra=tuple(extra))
 
-    def block(
-        self, policy: Policy, what: str, created: int, busy: float, why: str = "", param: str = ""
-    ) -> events.Respond:
+    def block(self, policy: Policy, what: str, why: str = "", param: str = "") -> events.Respond:
         """A policy's refusal of a ``request`` or an ``answer``; ``why`` it says and of which field, never what matched."""
         self._record.end = "blocked"
         self._record.error = policy.name
         message = blocked(policy, what, why)
-        if policy.style is Style.REFUSAL:
-            return self._answer(message, created, busy, "blocked", refuses=True)
-        if policy.style is Style.TRUNCATE and what != "request":
-            return self._answer("", created, busy, "blocked", refuses=True)
+        if policy.style is Style.REFUSAL and self._talks():
+            return self._answer(message, "blocked", refuses=True)
+        if policy.style is Style.TRUNCATE and what != "request" and self._talks():
+            return self._answer("", "blocked", refuses=True)
         body = self.format.error(policy.status, policy.name, message, "policy_violation", param)
         extra = (*self._ids(), *self.format.error_headers(policy.status), ("x-should-retry", "false"))
-        return self.say(policy.status, body, "blocked", busy, extra=extra)
+        return self.say(policy.status, body, "blocked", extra=extra)
 
     def _ids(self) -> events.Pairs:
         """The request's id under the name that SDKs of this API look for."""
         name = _ID_NAMES.get(self.format.family, "x-request-id")
         return ((name, self._record.request_id),)
 
-    def reply(self, text: str, created: int, busy: float) -> events.Respond:
+    def reply(self, text: str) -> events.Respond:
         """A policy's answer in the model's place, as a stream where the request asked for one."""
         self._record.end = "replied"
-        return self._answer(text, created, busy, "reply")
+        if not self._talks():  # vectors, pictures, sound: a client would take the words for such
+            body = self.format.error(400, "replied", text, "policy_violation")
+            return self.say(400, body, "reply", extra=(*self._ids(), *self.format.error_headers(400)))
+        return self._answer(text, "reply")
 
-    def _answer(self, text: str, created: int, busy: float, code: str, *, refuses: bool = False) -> events.Respond:
+    def _talks(self) -> bool:
+        """Whether answers of this operation have a place for words."""
+        return self._record.operation in _TALKS
+
+    def whole(self, text: str) -> bytes:
+        """The body of an answer that says this in the model's place."""
+        return self.format.reply(text, self._record.model, self._record.request_id, int(self._now()))
+
+    def _answer(self, text: str, code: str, *, refuses: bool = False) -> events.Respond:
         record = self._record
         say = self.format.reply_stream if record.stream else self.format.reply
-        said = say(text, record.model, record.request_id, created, refuses=refuses)
-        return self.say(200, said, code, busy, media=self.format.framing.content_type if record.stream else _JSON)
+        said = say(text, record.model, record.request_id, int(self._now()), refuses=refuses)
+        return self.say(200, said, code, media=self.format.framing.content_type if record.stream else _JSON)
 
 
+_TALKS: Final = frozenset({"chat", "completions", "edits", "transcriptions", "translations"})
 _ID_NAMES: Final = {"anthropic": "request-id", "aws": "x-amzn-requestid"}
 
 NOT_SCANNABLE: Final = "not-scannable"

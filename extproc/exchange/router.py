@@ -8,36 +8,34 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Mapping
-from typing import Any, Final
+from collections.abc import Callable
 
 from extproc import events
 from extproc.budget import Budget
 from extproc.errors import Refused
-from extproc.events import Effect, Mutation
+from extproc.events import Effect
 from extproc.exchange import headers as hygiene
 from extproc.exchange import inbound, signatures
-from extproc.exchange.answer import Answer, Verdict, WholeAnswer, answer_for
+from extproc.exchange.answer import StreamAnswer, answer_for
 from extproc.exchange.bodies import Body, takes_forms
 from extproc.exchange.forward import Sent, forward, replied
 from extproc.exchange.gate import Gate
+from extproc.exchange.hooks import Hooks
 from extproc.exchange.inbound import Decided
-from extproc.exchange.judging import Found, Judging, Question
+from extproc.exchange.judging import Found, Judging, Question, undecided
+from extproc.exchange.outgoing import Outgoing
 from extproc.exchange.receiving import Received, inspection, refusal, told_back
-from extproc.exchange.replies import Replies, blocked, of_envoy
-from extproc.exchange.sending import send
+from extproc.exchange.replies import Replies, of_envoy
+from extproc.exchange.sending import estimate, send
 from extproc.exchange.state import State, step
 from extproc.formats.registry import CHAT, FORMATS
-from extproc.operations import Asked, Operation, spoken
+from extproc.operations import Asked, Operation, hint, spoken
 from extproc.policy.api import Outcome, Phase, Policy, Tally
 from extproc.policy.attach import Traits, claims
 from extproc.policy.vault import Vault
 from extproc.runtime import Runtime
 from extproc.telemetry import Record
 from extproc.usage import Meter
-
-USAGE: Final = "llm.extproc.usage"
-"""Dynamic metadata: tokens by kind."""
 
 
 class RouterExchange:
@@ -74,22 +72,18 @@ class RouterExchange:
         self._answer_policies: tuple[Policy, ...] = ()
         self._vault: Vault | None = None
         self._parallel: list[Question] = []
-        self._gate: Gate | None = None
-        self._trailers: list[events.DropTrailers] = []  # what to say of the answer's, once they have come
         self._tally = Tally()
         self._judging = Judging(self._tally)
         self._meter = Meter(self._format)
-        self._answer: Answer | None = None
+        self._answer: Outgoing | None = None
         self._sent: Sent | None = None
-        self._back = Mutation()
         self._started = self._heard = self._spoke = clock()
-        self._busy = 0.0
         self._idle = 0.0
         self._budget = budget or Budget(sys.maxsize)
         self._counted = 0
         self.record = Record(generation=runtime.generation)
         self._armed = runtime.attached.usual
-        self._replies = Replies(runtime, self.record, self._tally, self._format)
+        self._replies = Replies(runtime, self.record, self._tally, self._format, now)
 
     def __repr__(self) -> str:
         return f"<RouterExchange {self.record.request_id or '-'} {self._state.name}>"
@@ -97,7 +91,7 @@ class RouterExchange:
     @property
     def answered(self) -> bool:
         """Whether the last message that matters has been answered; if not, only an error may end the gRPC stream."""
-        return self._state is State.DONE and not (self._gate and self._gate.waits)
+        return self._state is State.DONE and not (self._answer and self._answer.waits)
 
     def receive(self, event: events.Event) -> list[Effect]:
         """Take one event; returns what Envoy is to be told.
@@ -111,7 +105,7 @@ class RouterExchange:
             effects: list[Effect] = self._gated(method(event))
             self._account()
         except Refused as refused:
-            effects = self._gated(self._refuse(refused))
+            effects = self._refuse(refused)
         return self._timed(effects, begun)
 
     def overloaded(self) -> list[Effect]:
@@ -122,7 +116,7 @@ class RouterExchange:
 
     def _timed(self, effects: list[Effect], begun: float) -> list[Effect]:
         now = self._clock()
-        self._busy += now - begun
+        self._replies.busy += now - begun
         if effects:
             self._spoke = now
         return effects
@@ -130,10 +124,9 @@ class RouterExchange:
     @property
     def held(self) -> int:
         """Bytes that are held back or collected: of the answer, or of a request that waits to be judged."""
-        held = self._gate.held if self._gate else 0
         if self._state is State.JUDGED and self._decided:
-            held += len(self._received) + len(self._decided.sent)
-        return held + (self._answer.held if self._answer and self._state is State.ANSWER else 0)
+            return len(self._received) + len(self._decided.sent)
+        return self._answer.held if self._answer else 0
 
     def _account(self) -> None:
         """Tell the budget what this exchange holds now.
@@ -153,14 +146,12 @@ class RouterExchange:
         """When ``tick`` is to be called, on the exchange's clock; None for never."""
         if self._judging.has_news:
             return 0.0
-        answer, gate = self._answer, self._gate
+        answer = self._answer
         if answer is None or not answer.speaks:
             return None
-        under_way = self._state is State.ANSWER
-        waits = (gate.begun and gate.waits) if gate else (under_way and answer.committed and answer.held)
-        waits = waits and bool(self._format.framing.keep_alive)
+        waits = answer.silent and bool(self._format.framing.keep_alive)
         alive = self._spoke + self._runtime.config.processor.keep_alive if waits else None
-        if not under_way:
+        if self._state is not State.ANSWER:
             return alive  # the provider is done; the client may still wait for a judgement
         stall = self._heard + self._idle
         return min(stall, alive) if alive is not None else stall
@@ -182,7 +173,7 @@ class RouterExchange:
                 refused = Refused(
                     504, "upstream_stalled", "The provider stopped in the middle of its answer.", "api_error"
                 )
-                return self._timed(self._gated(self._tell(answer.stop(refused))), now)
+                return self._timed(self._gated(answer.stop(refused)), now)
         except Refused as refused:
             return self._timed(self._refuse(refused), now)
         return self._timed([events.Send(self._format.framing.keep_alive, False)], now)
@@ -193,13 +184,13 @@ class RouterExchange:
         self._counted = 0
         self._judging.give_up()
         record = self.record
-        record.latency_ms = round((self._clock() - self._started) * 1000, 3)
-        record.overhead_ms = round(self._busy * 1000, 3)
+        record.latency_ms = round(self._elapsed(), 3)
+        record.overhead_ms = round(self._replies.busy * 1000, 3)
         record.tokens = self._meter.tokens()
         self._sum_up()
         if self._state is not State.DONE:
             record.end = "cut"
-        self._decided = self._answer = self._gate = None  # the record may wait for services: not the texts with it
+        self._decided = self._answer = None  # the record may wait for services: not the texts with it
         self._received = b""
         return record
 
@@ -219,8 +210,7 @@ class RouterExchange:
         self._headers = event.headers
         self._traits = Traits(headers=event.headers, attributes=event.attributes, claims=claims(event.metadata))
         self.record.request_id = hygiene.request_id(event.headers)
-        anthropic = "anthropic-version" in event.headers
-        self._speak(spoken(event.headers.get(":path", ""), anthropic=anthropic))
+        self._speak(spoken(event.headers.get(":path", ""), hint(event.headers)))
         asked = self._asked = inbound.asked(event.headers)
         self._speak(asked.format)
         self.record.operation, self.record.format = asked.operation.value, asked.format
@@ -262,9 +252,13 @@ class RouterExchange:
         in_path_too = self._asked.stream if self._asked else None
         self.record.stream = self._format.streamed(body) if in_path_too is None else in_path_too
         self._choose_policies(model)
-        decided = inbound.decide(self._format, self._armed, self._traits, raw, body, self._tally)
+        decided = inbound.decide(
+            self._format, self._armed, self._traits, raw, body, self._tally, stream=self.record.stream
+        )
         self.record.unscanned = decided.unscanned
         self.record.verdict = max(decided.outcome, self._tally.strongest(), key=list(Outcome).index).value
+        if decided.failed:
+            raise undecided()
         if decided.outcome is Outcome.BLOCK and decided.policy:
             return self._blocked(decided.policy, "request", decided.why, decided.param)
         if decided.outcome is Outcome.REPLY:
@@ -291,6 +285,8 @@ class RouterExchange:
         if group is None or self._asked is None:
             raise Refused(404, "model_not_found", "There is no such model here.")
         self.record.group = group.name
+        if counted := estimate(self._asked, group, decided):
+            return self._respond(200, counted, "counted")
         sent = send(self._asked, self._headers, group, decided, self.record, body, received)
         effects: list[Effect] = [forward(self._headers, sent, self._now())]
         self._idle = group.idle_timeout
@@ -342,67 +338,47 @@ class RouterExchange:
         chain = self._armed.chain.joined(self._answer_policies)
         received = Received(self._format, self._sent, by, event.headers, status)
         looked = inspection(received, self._runtime, self.record, self._tally, self._meter, int(self._now()))
-        looked.chain, looked.listens = chain, listens
-        self._answer = answer_for(event.headers, status, looked)
-        self._gate = gate if listens or self._judging.waiting(self._parallel) else None
-        self._back = told_back(received, looked, changed=self._answer.changes)
+        looked.chain, looked.listens, looked.hooks = chain, listens, self._hooks(listed=looked.listed)
+        answer = answer_for(event.headers, status, looked)
+        self._answer = Outgoing(
+            answer,
+            gate if listens or self._judging.waiting(self._parallel) else None,
+            told_back(received, looked, self._now(), changed=answer.changes),
+            self._judging,
+            self._replies,
+            self._meter,
+            self.record,
+            self._elapsed,
+            self._runtime.config.processor.max_held,
+            looked.hooks if isinstance(answer, StreamAnswer) else None,
+        )
         self._state = State.ANSWER
-        return self._tell(self._answer.close()) if event.end else []
+        return self._answer.end() if event.end else []
+
+    def _hooks(self, *, listed: bool) -> Hooks | None:
+        policies = self._armed.responses
+        if not policies:
+            return None
+        limits = self._runtime.config
+        return Hooks(
+            policies,
+            self._format,
+            self._traits.caller(),
+            self._tally,
+            self._replies.whole,
+            limits.gateway.max_body,
+            limits.processor.max_event,
+            listed=listed,
+        )
+
+    def _elapsed(self) -> float:
+        return (self._clock() - self._started) * 1000
 
     def _response_body(self, event: events.ResponseBody) -> list[Effect]:
-        if self._answer is None:
-            return []
-        verdict = self._answer.feed(event.body)
-        if event.end and not verdict.end:
-            verdict = verdict.then(self._answer.close())
-        return self._tell(verdict)
+        return self._answer.body(event.body, end=event.end) if self._answer else []
 
     def _response_trailers(self, event: events.ResponseTrailers) -> list[Effect]:
-        if self._answer is None:
-            return []
-        effects = self._tell(self._answer.close(), trailers=True)
-        self._trailers.append(events.DropTrailers(request=False, names=event.names))
-        return [*effects, *self._trailers]
-
-    def _tell(self, verdict: Verdict, *, trailers: bool = False) -> list[Effect]:
-        """Turn what the answer came to into effects; its headers leave with the first byte a client can notice."""
-        answer = self._answer
-        if answer is None:
-            return []
-        if verdict.refused and not answer.committed and not verdict.commit:
-            if verdict.policy:
-                return self._blocked(verdict.policy, "answer")
-            raise verdict.refused
-        effects: list[Effect] = []
-        if verdict.commit:
-            self.record.first_byte_ms = round((self._clock() - self._started) * 1000, 3)
-            effects.append(
-                events.ContinueResponse(
-                    Mutation(set=(*self._replies.headers(self._busy), *self._back.set), remove=self._back.remove)
-                )
-            )
-            answer.committed = True
-        if verdict.end:
-            self._end(verdict)
-        if verdict.body or verdict.end:
-            effects.append(events.Send(verdict.body, verdict.end and not trailers, self._closing_metadata(verdict)))
-        return effects
-
-    def _end(self, verdict: Verdict) -> None:
-        self._state = State.DONE
-        self.record.status = self.record.upstream_status
-        self.record.end = "complete"
-        if verdict.policy:
-            self.record.end, self.record.error = "blocked", verdict.policy.name
-        elif verdict.refused:
-            self.record.end = "error"
-            self.record.error = verdict.refused.code
-
-    def _closing_metadata(self, verdict: Verdict) -> Mapping[str, Mapping[str, Any]] | None:
-        if not verdict.end:
-            return None
-        verdicts, tokens = self._replies.verdicts(), self._meter.tokens()
-        return {**(verdicts or {}), **({USAGE: tokens} if tokens else {})} or None
+        return self._answer.trailers(event.names) if self._answer else []
 
     def _preflight(self, status: int) -> list[Effect]:
         """Envoy's CORS filter answered a browser's preflight before us; it has no body."""
@@ -428,14 +404,13 @@ class RouterExchange:
 
     def _news(self) -> list[Effect]:
         news = self._judging.news()
-        policy, refused = self._judging.blocked, self._judging.refused
         if self._state is State.JUDGED:
             return self._judged(news)
-        if self._gate is None:  # the request is on its way: said when the answer's headers come
+        if self._answer is None:  # the request is on its way: said when the answer's headers come
             return []
-        if policy is None and refused is None:
-            return self._said(self._gate.open())
-        return self._stopped(policy, refused)
+        effects = self._answer.news()
+        self._settle()
+        return effects
 
     def _judged(self, news: list[tuple[Question, Found]]) -> list[Effect]:
         if self._judging.blocked:
@@ -449,69 +424,37 @@ class RouterExchange:
             inbound.redact(self._format, self._decided, self._found)
         return self._go_on()
 
-    def _stopped(self, policy: Policy | None, refused: Refused | None) -> list[Effect]:
-        """What waits at the gate does not leave; the answer ends here."""
-        gate, self._gate = self._gate, None
-        answer = self._answer
-        if gate is None or answer is None:
-            return []
-        self._judging.give_up()
-        if not gate.begun:
-            if policy:
-                return self._blocked(policy, "answer")
-            raise refused or Refused(503, "undecided", "The answer could not be judged.", "api_error")
-        if policy:
-            refused = Refused(policy.status, policy.name, blocked(policy, "stream"), "policy_violation")
-        ending = answer.stop(
-            refused or Refused(503, "undecided", "The answer could not be judged.", "api_error"), policy
-        )
-        self._end(ending)
-        return [events.Send(ending.body, not self._trailers, self._closing_metadata(ending)), *self._trailers]
-
     def _gated(self, effects: list[Effect]) -> list[Effect]:
         """What may leave now of what has been said so far."""
-        gate, answer = self._gate, self._answer
-        if gate is None or answer is None:
+        if self._answer is None:
             return effects
-        if any(isinstance(each, events.DropTrailers) and each.request for each in effects):
-            return effects  # nothing of the answer
-        if any(isinstance(each, events.Respond) for each in effects):
-            self._gate = None
-            self._judging.give_up()
-            return effects
-        words = answer.said.copy()
-        answer.said.clear()
-        told = self._said(gate.take(effects, words, end=self._state is State.DONE))
-        most = self._runtime.config.processor.max_held
-        if gate.held > most and not isinstance(answer, WholeAnswer):  # those have a limit of their own
-            message = f"More than {most} bytes would have to be held back."
-            return told + self._stopped(None, Refused(502, "upstream_too_large", message, "upstream_error"))
-        return told
-
-    def _said(self, effects: list[Effect]) -> list[Effect]:
-        """What leaves the gate; an end says what is known now, not when it came to the gate."""
-        for each in effects:
-            if isinstance(each, events.Send) and each.metadata is not None:
-                each.metadata = self._closing_metadata(Verdict(end=True))
+        effects = self._answer.gated(effects)
+        self._settle()
         return effects
+
+    def _settle(self) -> None:
+        if self._answer and self._answer.over:
+            self._state = State.DONE
 
     # answers of our own
 
     def _respond(self, status: int, body: bytes, code: str, media: str = "application/json") -> list[Effect]:
         self._state = State.DONE
-        return [self._replies.say(status, body, code, self._busy, media=media)]
+        return [self._replies.say(status, body, code, media=media)]
 
     def _refuse(self, refused: Refused) -> list[Effect]:
         self._state = State.DONE
         if self._decided:  # it was to be judged
             self._decided = None
             self._judging.give_up()
-        return [self._replies.refuse(refused, self._busy)]
+        if self._answer:
+            self._answer.drop()
+        return [self._replies.refuse(refused)]
 
     def _blocked(self, policy: Policy, what: str, why: str = "", param: str = "") -> list[Effect]:
         self._state = State.DONE
-        return [self._replies.block(policy, what, int(self._now()), self._busy, why, param)]
+        return [self._replies.block(policy, what, why, param)]
 
     def _reply(self, text: str) -> list[Effect]:
         self._state = State.DONE
-        return [self._replies.reply(text, int(self._now()), self._busy)]
+        return [self._replies.reply(text)]

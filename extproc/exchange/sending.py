@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from extproc.chat.losses import Losses
 from extproc.errors import Unrepresentable
 from extproc.events import Headers
@@ -10,6 +12,7 @@ from extproc.exchange.bodies import Body
 from extproc.exchange.forward import Sent
 from extproc.exchange.inbound import Decided
 from extproc.exchange.planning import Wanted
+from extproc.formats.registry import FORMATS
 from extproc.framing.jsontext import dump, set_member
 from extproc.groups import Group
 from extproc.operations import Asked
@@ -55,9 +58,26 @@ def send(
         changed,
         sent,
         media=media,
+        headers=decided.headers,
         usage=planning.wants_usage(wanted, value),
         hides=with_usage is not None,
     )
+
+
+_COUNTED: Final = {"anthropic-count": "input_tokens", "gemini-count": "totalTokens", "bedrock-count": "inputTokens"}
+
+
+def estimate(asked: Asked, group: Group, decided: Decided) -> bytes | None:
+    """The tokens of a request that wants to know them, where no backend of the group can tell; else None.
+
+    Estimated as policies do: for each text its bytes in UTF-8 by four, rounded up.
+    """
+    name = _COUNTED.get(asked.format)
+    wanted = Wanted(asked.operation.value, asked.format, decided.model, stream=False, named=not asked.names_model)
+    if name is None or any(planning.plan(backend, wanted) for backend in group.backends):
+        return None
+    spans = FORMATS[asked.format].request_spans(decided.body)
+    return dump({name: sum(-(-len(span.text.encode()) // 4) for span in spans)})
 
 
 def _written(read: Body, raw: bytes) -> tuple[bytes, str]:

@@ -90,6 +90,8 @@ class GuardedStream:
 
     def fail(self, error: DecodeError | LimitExceeded) -> bytes:
         """End a stream that cannot be inspected; what was held back is dropped."""
+        if self.refused:
+            return b""
         code = "upstream_too_large" if isinstance(error, LimitExceeded) else "upstream_malformed"
         self._refuse(Refused(502, code, f"The provider's stream cannot be inspected: {error}.", "upstream_error"))
         return self._taken()

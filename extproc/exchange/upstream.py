@@ -2,7 +2,7 @@
 
 Owns: the path, the authority, the credential and the body in the backend's own format. It never refuses and never looks at
 answers: what a backend can do was decided by the router filter. Headers are shared by all attempts, so every credential
-of an earlier one is removed first.
+of an earlier one is removed first, and what an earlier one said of its body is said anew. The body is always the client's.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ class UpstreamExchange:
         self._plan: Plan | None = None
         self._wanted: Wanted | None = None
         self._request: events.RequestHeaders | None = None
+        self._media = ""
         self.answered = False
 
     def receive(self, event: events.Event) -> list[Effect]:
@@ -64,11 +65,14 @@ class UpstreamExchange:
         if found is None:
             raise ProtocolError("an attempt without a decision")
         self._plan, self._wanted, self._request = found, wanted, event
+        self._media = str(decision.get("media", ""))
         renames = wanted.named and found.call.model != wanted.model
         if event.end or not (found.changes or renames or _signs(found)):
             # Nothing to change in the body: Envoy sends it on as the router filter left it.
             self.answered = True
-            return [events.ContinueRequest(self._mutation(found, b"", ())), events.Close()]
+            length = str(int(decision.get("length", 0)))
+            said = (("content-length", length), ("content-type", self._media))
+            return [events.ContinueRequest(self._mutation(found, b"", said)), events.Close()]
         return [events.ContinueRequest()]
 
     def _body(self, event: events.RequestBody, plan: Plan) -> list[Effect]:
@@ -82,10 +86,9 @@ class UpstreamExchange:
 
     def _read(self, body: bytes, wanted: Wanted) -> Body:
         """The body as the router filter has left it; forms that may change are read again."""
-        content_type = self._request.headers.get("content-type", "") if self._request else ""
         format_ = FORMATS.get(wanted.format)
-        if format_ and is_form(content_type) and takes_forms(format_):
-            return of_form(format_, content_type, body)
+        if format_ and is_form(self._media) and takes_forms(format_):
+            return of_form(format_, self._media, body)
         return Body(body)
 
     def _mutation(self, plan: Plan, body: bytes, more: events.Pairs, losses: Losses | None = None) -> Mutation:

@@ -172,7 +172,8 @@ def _utf8(data: bytes) -> bytes:
     return data
 
 
-_DONE: Final = b"[DONE]"
+DONE: Final = b"[DONE]"
+"""OpenAI's end of a stream. Others' servers send it too, though their formats have an end of their own."""
 _ENDS: Final = (b"\n\n", b"\r\r", b"\r\n\r\n", b"\n\r\n", b"\r\n\n")
 
 
@@ -182,7 +183,7 @@ class _SSE:
     media = "text/event-stream"
     content_type = "text/event-stream; charset=utf-8"
     keep_alive = b": keep-alive\n\n"
-    done: bytes | None = _DONE
+    done: bytes | None = DONE
 
     def reader(self, max_event: int) -> EventStream:
         """Reads one stream."""

@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from extproc.policy.python import AnswerHook
     from extproc.policy.request import RequestRule
     from extproc.policy.rules import Rule
 
@@ -88,6 +89,13 @@ class Policy:
     on_error: OnError = OnError.BLOCK
     reply: str = ""
     request: RequestRule | None = None
+    response: AnswerHook | None = None
+    """The operator's code that sees answers as a whole, where there is such."""
+    override: str = ""
+    """What a header has chosen among ``overrides``: values from the mildest to the strictest; one of them always."""
+    overrides: tuple[str, ...] = ()
+    answer: Action | None = None
+    """What its findings in the answer lead to, where that is not ``action``: of kinds that prepare the answer's rules."""
     style: Style = Style.ERROR
     status: int = 400
     message: str = ""
@@ -111,9 +119,18 @@ class Policy:
         """Whether a header may ask it for this; None: to be switched off."""
         return action is None or action in self.actions
 
+    @property
+    def does(self) -> Action:
+        """The action that a configuration or a header chooses."""
+        return self.answer or self.action
+
     def acting(self, action: Action, mode: Mode) -> Policy:
         """The same policy with another action."""
-        return self if (action, mode) == (self.action, self.mode) else replace(self, action=action, mode=mode)
+        if (action, mode) == (self.does, self.mode):
+            return self
+        if self.answer:
+            return replace(self, answer=action, mode=mode)
+        return replace(self, action=action, mode=mode)
 
 
 class PolicyConfig(Protocol):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from extproc.config.attach import Target
@@ -119,15 +119,17 @@ class Line:
 class Wish:
     """What a request's headers ask for: policies to add, and actions to take instead of the configured ones.
 
-    ``adds`` are names of policies; ``actions`` by name, None to switch it off; ``own`` are policies made for this request.
+    ``adds`` are names of policies; ``actions`` by name, None to switch it off; ``values`` by name, see ``Policy.override``;
+    ``own`` are policies made for this request.
     """
 
     adds: frozenset[str] = frozenset()
     actions: tuple[tuple[str, Action | None], ...] = ()
     own: tuple[Policy, ...] = ()
+    values: tuple[tuple[str, str], ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.adds or self.actions or self.own)
+        return bool(self.adds or self.actions or self.own or self.values)
 
 
 _NOTHING: Final = Wish()
@@ -138,8 +140,8 @@ _EMPTY: Final = Chain(())
 class Armed:
     """The policies of one request, compiled. ``header`` says which they are.
 
-    ``requests`` are those that judge a request as a whole, ``moderated`` those whose services judge; ``restores``: some
-    show again in the answer what they redact.
+    ``requests`` are those that judge a request as a whole and ``responses`` an answer, ``moderated`` those whose services
+    judge; ``restores``: some show again in the answer what they redact.
     """
 
     policies: tuple[Policy, ...]
@@ -148,6 +150,7 @@ class Armed:
     requests: tuple[Policy, ...]
     moderated: tuple[Policy, ...]
     restores: bool
+    responses: tuple[Policy, ...] = ()
 
 
 class Attached:
@@ -200,10 +203,12 @@ class Attached:
         return found
 
     def _compiled(self, names: frozenset[str], wish: Wish) -> Armed:
-        actions = dict(wish.actions)
+        actions, values = dict(wish.actions), dict(wish.values)
         chosen: list[Policy] = []
-        for name in sorted(names | wish.adds | actions.keys(), key=self._order.__getitem__):
-            if name not in actions:
+        for name in sorted(names | wish.adds | actions.keys() | values.keys(), key=self._order.__getitem__):
+            if name in values:
+                chosen.append(replace(self.policies[name], override=values[name]))
+            elif name not in actions:
                 chosen.append(self.policies[name])
             elif (action := actions[name]) is not None:
                 chosen.append(self._variant(name, action))
@@ -216,6 +221,7 @@ class Attached:
             tuple(each for each in policies if each.request),
             tuple(each for each in policies if each.moderation),
             any(each.restore for each in policies),
+            tuple(each for each in policies if each.response),
         )
 
     def _variant(self, name: str, action: Action) -> Policy:

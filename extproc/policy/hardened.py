@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
+from operator import eq
 from typing import Final
 
 import ahocorasick
@@ -30,12 +31,21 @@ _ASCII_GAPS: Final = _GAPS.encode()
 _REPEATED: Final = re.compile(r"(.)\1+", re.DOTALL)
 
 
+def _letters(text: str) -> str:
+    """The letters of a text as ``Sample.spelling`` gives it, each as the first of its class."""
+    if text.isascii():
+        return text.encode().translate(_ASCII_TABLE, _ASCII_GAPS).decode()
+    return text.translate(_TABLE)
+
+
 def _key(text: str) -> str:
-    """The key of a text as ``Sample.spelling`` gives it: what ``disguise.key`` says of its units, at once."""
-    ascii_ = text.isascii()
-    return _REPEATED.sub(
-        r"\1", text.encode().translate(_ASCII_TABLE, _ASCII_GAPS).decode() if ascii_ else text.translate(_TABLE)
-    )
+    """The key of such a text: what ``disguise.key`` says of its units, at once."""
+    return _once(_letters(text))
+
+
+def _once(letters: str) -> str:
+    """Runs of one letter taken once."""
+    return _REPEATED.sub(r"\1", letters) if any(map(eq, letters, letters[1:])) else letters
 
 
 class _Places:
@@ -91,8 +101,13 @@ class _Places:
         gap = text[end:].replace(SOFT, "")
         if len(gap) > GAP_MAX:
             return most
-        whole = _key(text[at:])
-        longest = self._longest if len(whole) < _GRAM or whole[-_GRAM:] in self._grams else _GRAM - 1
+        letters = _letters(text[at:])
+        whole = _once(letters)
+        longest = self._longest
+        if len(whole) >= _GRAM and whole[-_GRAM:] not in self._grams:
+            if sample.ascii and len(whole) == len(letters) and text[end - _GRAM : end].isalnum():
+                return most  # the middle of a word
+            longest = _GRAM - 1
         for begin in reversed([place.start() for place in places(sample, at, bound)]):
             if begin < bound and text[begin] not in _GAPS:
                 name = _key(text[begin:]) if text[at:begin].strip(_GAPS) else whole

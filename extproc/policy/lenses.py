@@ -19,7 +19,7 @@ from extproc.policy.escapes import Unescape
 from extproc.policy.folding import Fold, plain
 from extproc.policy.hardened import HardenedWords
 from extproc.policy.rules import Rule
-from extproc.policy.scanner import Match, Reader, Scanner, Seeker, in_order
+from extproc.policy.scanner import Match, Reader, Ruled, Scanner, Seeker, in_order
 from extproc.policy.segments import Map, Segment
 from extproc.policy.spelling import Clip, Spelled
 
@@ -210,16 +210,13 @@ class LensReader:
         return ready[:count], limit
 
 
-class Lenses:
-    """The rules of several policies, each behind the lenses of its policy's strictness. Immutable.
+class Lenses(Ruled):
+    """The rules of several policies, each behind the lenses of its policy's strictness. Immutable."""
 
-    ``entries`` are (policy, rule) in order of precedence.
-    """
-
-    __slots__ = ("_lens", "entries")
+    __slots__ = ("_lens",)
 
     def __init__(self, entries: Iterable[tuple[Policy, Rule]]) -> None:
-        self.entries = tuple(entries)
+        super().__init__(entries)
         self._lens = _build(self.entries)
 
     @classmethod
@@ -231,17 +228,6 @@ class Lenses:
         found.entries = (*first.entries, *second.entries)
         found._lens = Lens(lenses=(first._lens, _shifted(second._lens, len(first.entries))))
         return found
-
-    def __bool__(self) -> bool:
-        return bool(self.entries)
-
-    def policy(self, match: Match) -> Policy:
-        """The policy a match belongs to."""
-        return self.entries[match.order][0]
-
-    def rule(self, match: Match) -> Rule:
-        """The rule a match belongs to."""
-        return self.entries[match.order][1]
 
     def reader(self) -> Reader:
         """Something to read one text with that arrives in pieces."""

@@ -1,7 +1,8 @@
 """What a request's headers may change about its policies (D14): tighten always, loosen only where the operator said so.
 
 ``x-llm-policy: NAME, …`` adds policies or sets; ``x-llm-policy-NAME: audit | redact | block | off`` says what one of them
-is to do. A header that cannot be obeyed is an error: a client that believes itself guarded must be.
+is to do, and policies in Python may know further words. A header that cannot be obeyed is an error: a client that believes
+itself guarded must be.
 """
 
 from __future__ import annotations
@@ -67,6 +68,7 @@ class Headers:
         """
         adds: frozenset[str] = frozenset()
         actions: dict[str, Action | None] = {}
+        values: dict[str, str] = {}
         count = 0
         names = frozenset(each.name for each in armed)
         for name, value in traits.headers.items():
@@ -77,10 +79,15 @@ class Headers:
                 if name == NAME:
                     adds = self._added(value)
                 else:
-                    policy, action = self._changed(name.removeprefix(_PREFIX), value, traits, names)
-                    actions[policy] = action
+                    policy, word = self._named(name.removeprefix(_PREFIX)), value.strip().lower()
+                    if word in policy.overrides:
+                        values[policy.name] = self._valued(policy, word, traits, names)
+                    else:
+                        actions[policy.name] = self._changed(policy, word, traits, names)
         own = tuple(each for each in self._panda.policies(traits) if each not in armed) if self._panda else ()
-        return Wish(adds - names - frozenset(actions), tuple(sorted(actions.items())), own)
+        return Wish(
+            adds - names - frozenset(actions), tuple(sorted(actions.items())), own, tuple(sorted(values.items()))
+        )
 
     def _added(self, value: str) -> frozenset[str]:
         found: set[str] = set()
@@ -92,21 +99,34 @@ class Headers:
             found |= {each for each in members if self._policies[each].tightens}
         return frozenset(found)
 
-    def _changed(self, name: str, value: str, traits: Traits, armed: frozenset[str]) -> tuple[str, Action | None]:
+    def _named(self, name: str) -> Policy:
         policy = self._policies.get(self._lower.get(name, ""))
         if policy is None:
             raise _refused("A header names a policy that does not exist.")
-        word = value.strip().lower()
+        return policy
+
+    def _valued(self, policy: Policy, word: str, traits: Traits, armed: frozenset[str]) -> str:
+        order = policy.overrides
+        if policy.name not in armed or order.index(word) < order.index(policy.override):
+            self._must_be_loose(policy, traits)
+        return word
+
+    def _changed(self, policy: Policy, word: str, traits: Traits, armed: frozenset[str]) -> Action | None:
         if word not in _ACTIONS:
-            raise _refused(f"{_PREFIX}NAME must be one of {', '.join(_ACTIONS)}.")
+            words = ", ".join((*_ACTIONS, *policy.overrides))
+            raise _refused(f"{_PREFIX}{policy.name} must be one of {words}.")
         action = _ACTIONS[word]
         if not policy.can(action):
             raise _refused(f"The policy '{policy.name}' cannot do that.")
-        now = None if policy.name not in armed else policy.action if policy.enforced else Action.AUDIT
+        now = None if policy.name not in armed else policy.does if policy.enforced else Action.AUDIT
         weaker = _STRENGTH[action] < _STRENGTH[now] or not policy.tightens
-        if weaker and not any(policy.name in each.names and each.applies(traits) for each in self._loose):
+        if weaker:
+            self._must_be_loose(policy, traits)
+        return action
+
+    def _must_be_loose(self, policy: Policy, traits: Traits) -> None:
+        if not any(policy.name in each.names and each.applies(traits) for each in self._loose):
             raise _refused(f"The policy '{policy.name}' cannot be weakened by a header.")
-        return policy.name, action
 
 
 def _refused(why: str) -> Refused:

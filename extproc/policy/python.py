@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
+import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -14,8 +15,10 @@ from typing import Any, Final
 import pydantic
 
 from extproc.errors import ConfigError
+from extproc.exchange.headers import settable
 from extproc.framing.jsonedit import Edits
-from extproc.plugin import Audit, Block, Caller, Patch, Redact, Reply, Text
+from extproc.plugin import Answer, Audit, Block, Caller, Patch, Redact, Reply, Text
+from extproc.policy.api import Action
 from extproc.policy.fields import SHAPES
 from extproc.policy.parameters import Parameters, models_edits
 from extproc.policy.prompts import system_edits
@@ -23,6 +26,10 @@ from extproc.policy.request import Request, Verdict
 
 GROUP: Final = "extproc.policies"
 """The entry points that packages offer policies under."""
+
+
+_WORD: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}", re.ASCII)
+_TAKEN: Final = frozenset({"off", *(each.value for each in Action)})
 
 
 def find(path: str, entry: str, folder: Path) -> type:
@@ -39,8 +46,8 @@ def find(path: str, entry: str, folder: Path) -> type:
         loaded = found.load()
     else:
         loaded = _from_file(path, folder)
-    if not isinstance(loaded, type) or not (hasattr(loaded, "inspect") or hasattr(loaded, "request")):
-        raise ConfigError(f"{entry or path} is not a class with `inspect` or `request`")
+    if not isinstance(loaded, type) or not any(hasattr(loaded, each) for each in ("inspect", "request", "response")):
+        raise ConfigError(f"{entry or path} is not a class with `inspect`, `request` or `response`")
     return loaded
 
 
@@ -59,6 +66,22 @@ def _from_file(path: str, folder: Path) -> Any:
     if not hasattr(module, class_name):
         raise ConfigError(f"{file} has no class '{class_name}'")
     return getattr(module, class_name)
+
+
+def overrides(class_: type) -> tuple[str, ...]:
+    """The words that a header may say to it, from the mildest to the strictest.
+
+    Raises:
+        ConfigError: they are no such words, or mean something else already.
+    """
+    words = getattr(class_, "Override", ())
+    good = isinstance(words, list | tuple) and all(isinstance(each, str) and _WORD.fullmatch(each) for each in words)
+    if not good or len(set(words)) < len(words) or not _TAKEN.isdisjoint(words):
+        taken = ", ".join(sorted(_TAKEN))
+        raise ConfigError(
+            f"{class_.__name__}.Override is not a list of different words in lower case other than {taken}"
+        )
+    return tuple(words)
 
 
 def make(class_: type, config: Mapping[str, Any]) -> Any:
@@ -118,7 +141,7 @@ class Hook:
 
     def judge(self, request: Request) -> Verdict | None:
         """Ask it."""
-        said = self._code.request(request)
+        said = _staying(self._code.request, request)
         if said is None:
             return None
         if isinstance(said, Block):
@@ -127,8 +150,45 @@ class Hook:
             return Verdict("replied", reply=said.text)
         if isinstance(said, Patch):
             edits = _edits(said, request)
-            return Verdict("patched", edits=edits, model=said.model) if edits or said.model else None
+            headers = {settable(name, value): value for name, value in said.headers.items()}
+            if not (edits or headers or said.model):
+                return None
+            return Verdict("patched", edits=edits, model=said.model, headers=headers)
         raise TypeError("a policy said what it may not")
+
+
+class AnswerHook:
+    """A policy's ``response``.
+
+    Args:
+        template: what stands in for what it marks; ``{type}`` is the label.
+    """
+
+    def __init__(self, code: Any, template: str) -> None:
+        self._code = code
+        self._template = template
+
+    def replacement(self, label: str) -> str:
+        """What stands in for text of a category."""
+        return self._template.replace("{type}", label)
+
+    def judge(self, answer: Answer) -> Block | Audit | Redact | Reply | None:
+        """Ask it.
+
+        Raises:
+            TypeError: nothing that it may say; else whatever it raises.
+        """
+        said = _staying(self._code.response, answer)
+        if said is None or isinstance(said, Block | Audit | Redact) or (isinstance(said, Reply) and said.text):
+            return said
+        raise TypeError("a policy said what it may not")
+
+
+def _staying(method: Callable[[Any], Any], about: Any) -> Any:
+    try:
+        return method(about)
+    except SystemExit:  # it ends no process from here
+        raise RuntimeError("a policy wanted to leave") from None
 
 
 def _edits(patch: Patch, request: Request) -> Edits:

@@ -10,12 +10,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
+from extproc.chat.losses import spell
+from extproc.errors import DecodeError, Refused, Unrepresentable
 from extproc.framing.jsonedit import Edits
 from extproc.policy.fields import Member, members
 
 if TYPE_CHECKING:
+    from extproc.chat.request import Request as Chat
     from extproc.formats.base import Span
-    from extproc.policy.api import Action
     from extproc.policy.rules import Rule
 
 
@@ -37,6 +39,8 @@ class Request:
         format: ``Format.name`` of the API the client speaks. Decides where a missing field is added, so it must not be
             guessed from the body.
         now: Unix time in seconds.
+        reads: makes the canonical form of a body; None where its format has none.
+        override: what a header has chosen for the policy that looks at it; see ``Policy.override``.
     """
 
     operation: str
@@ -47,8 +51,11 @@ class Request:
     texts: Callable[[dict[str, Any]], Sequence[Span]] = _no_spans
     format: str = "openai-chat"
     now: float = 0.0
+    reads: Callable[[dict[str, Any]], Chat] | None = None
+    override: str = ""
     _spans: Sequence[Span] | None = field(default=None, init=False, repr=False)
     _members: list[Member] | None = field(default=None, init=False, repr=False)
+    _chat: Chat | None = field(default=None, init=False, repr=False)
 
     @property
     def spans(self) -> Sequence[Span]:
@@ -72,6 +79,24 @@ class Request:
             self._members = members(self.body)
         return self._members
 
+    @property
+    def chat(self) -> Chat | None:
+        """It in the canonical form; made when first asked for. None for operations other than chat.
+
+        Raises:
+            Refused: it is no request of its format, or says what the canonical form cannot. Let that pass: the client is
+                told.
+        """
+        if self._chat is None and self.reads is not None:
+            try:
+                self._chat = self.reads(self.body)
+            except Unrepresentable as error:
+                where = f"{spell(error.path)}: " if error.path else ""
+                raise Refused(422, "unrepresentable", f"The request cannot be judged: {where}{error.what}.") from None
+            except DecodeError as error:
+                raise Refused(400, "invalid_request", f"The request cannot be read: {error}.") from None
+        return self._chat
+
     def changed(self, body: dict[str, Any], model: str) -> Request:
         """The same request with another body and model."""
         return replace(self, body=body, model=model)
@@ -81,7 +106,8 @@ class Request:
 class Verdict:
     """What a rule says about a request.
 
-    With ``reply`` the request is answered so; with ``edits``, ``model`` or ``rules`` it goes on, changed; else it is refused.
+    With ``reply`` the request is answered so; with ``edits``, ``model``, ``headers`` or ``rules`` it goes on, changed; else
+    it is refused.
 
     Args:
         label: what was found, one of a small fixed set a kind; goes to logs and metrics.
@@ -89,8 +115,8 @@ class Verdict:
         edits: see ``jsonedit.Edits``.
         reply: the answer in the model's place.
         model: the name under which the request goes on.
+        headers: to be set towards the provider, by lower-case name.
         rules: rules for the answer of this exchange only.
-        action: what a match of ``rules`` leads to; None: the policy's action.
         param: the field that is at fault, as error bodies of OpenAI name it.
     """
 
@@ -99,14 +125,14 @@ class Verdict:
     edits: Edits = field(default_factory=dict)
     reply: str = ""
     model: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
     rules: tuple[Rule, ...] = ()
-    action: Action | None = None
     param: str = ""
 
     @property
     def refuses(self) -> bool:
         """Whether the request does not go on and gets no answer."""
-        return not (self.edits or self.reply or self.model or self.rules)
+        return not (self.edits or self.reply or self.model or self.headers or self.rules)
 
 
 class RequestRule(Protocol):

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import sys
 from collections import defaultdict
+from collections.abc import Iterable
 from itertools import islice
-from operator import itemgetter, lt
+from operator import itemgetter, lt, neg, sub
 from typing import Final, NamedTuple, Protocol
 
 from extproc.policy.api import Action, OnError, Policy
@@ -41,27 +42,13 @@ class Op(NamedTuple):
     text: str | None = None
 
 
-class Scanner:
-    """Immutable; shared by all exchanges. ``entries`` are (policy, rule) in order of precedence.
+class Ruled:
+    """The rules of several policies. ``entries`` are (policy, rule) in order of precedence; a match names one by its place."""
 
-    ``behind`` is how many characters before a match its rule may look at.
-    """
+    __slots__ = ("entries",)
 
-    __slots__ = ("_gates", "_hardened", "_others", "_regexes", "_words", "behind", "entries")
-
-    def __init__(self, entries: tuple[tuple[Policy, Rule], ...]) -> None:
-        self.entries = entries
-        regexes = [(index, rule) for index, (_, rule) in enumerate(entries) if isinstance(rule, RegexRule)]
-        words = [(index, rule) for index, (_, rule) in enumerate(entries) if isinstance(rule, WordRule)]
-        self.behind = max((rule.behind for _, rule in regexes), default=1)
-        hardened = [(index, rule) for index, (_, rule) in enumerate(entries) if isinstance(rule, HardenedWords)]
-        bundled = {index for index, _ in (*regexes, *words, *hardened)}
-        self._gates = _by_gate(regexes)
-        regexes = [(index, rule) for index, rule in regexes if rule.gate is None]
-        self._regexes = RegexBundle(regexes) if regexes else None
-        self._words = WordBundle(words) if words else None
-        self._hardened = HardenedBundle(hardened) if hardened else None
-        self._others = [index for index in range(len(entries)) if index not in bundled]
+    def __init__(self, entries: Iterable[tuple[Policy, Rule]]) -> None:
+        self.entries = tuple(entries)
 
     def __bool__(self) -> bool:
         return bool(self.entries)
@@ -74,6 +61,29 @@ class Scanner:
         """The rule a match belongs to."""
         return self.entries[match.order][1]
 
+
+class Scanner(Ruled):
+    """Finds all matches. Immutable; shared by all exchanges.
+
+    ``behind`` is how many characters before a match its rule may look at.
+    """
+
+    __slots__ = ("_gates", "_hardened", "_others", "_regexes", "_words", "behind")
+
+    def __init__(self, entries: tuple[tuple[Policy, Rule], ...]) -> None:
+        super().__init__(entries)
+        regexes = [(index, rule) for index, (_, rule) in enumerate(entries) if isinstance(rule, RegexRule)]
+        words = [(index, rule) for index, (_, rule) in enumerate(entries) if isinstance(rule, WordRule)]
+        self.behind = max((rule.behind for _, rule in regexes), default=1)
+        hardened = [(index, rule) for index, (_, rule) in enumerate(entries) if isinstance(rule, HardenedWords)]
+        bundled = {index for index, _ in (*regexes, *words, *hardened)}
+        self._gates = _by_gate(regexes)
+        regexes = [(index, rule) for index, rule in regexes if rule.gate is None]
+        self._regexes = RegexBundle(regexes) if regexes else None
+        self._words = WordBundle(words) if words else None
+        self._hardened = HardenedBundle(hardened) if hardened else None
+        self._others = [index for index in range(len(entries)) if index not in bundled]
+
     def pending(self, sample: Sample, start: int) -> int:
         """The least place at or after ``start`` where a match of any rule may be under way."""
         least = self._regexes.pending(sample, start) if self._regexes else len(sample.text)
@@ -81,6 +91,8 @@ class Scanner:
             least = self._words.pending(sample, start, least)
         if self._hardened:
             least = self._hardened.pending(sample, start, least)
+        if not self._gates and not self._others:
+            return least
         for gate, _ in self._gates:
             least = min(least, gate.pending(sample, start))
         for index in (*self._others, *self._gated(sample, start)):
@@ -101,14 +113,16 @@ class Scanner:
         """
         if start >= limit:
             return []
-        found = self._resumed(sample, ahead)
-        active = [*self._others, *self._gated(sample, start)]
+        found = self._resumed(sample, ahead) if ahead else []
+        active = [*self._others, *self._gated(sample, start)] if self._gates else [*self._others]
         if self._regexes:
             active += self._regexes.found(sample, start)
         if self._words:
             active += self._words.found(sample, start, limit)
         if self._hardened:
             active += self._hardened.found(sample, start, limit)
+        if not active:
+            return in_order(found)
         for index in active:
             ahead[index] = self._run(index, sample, max(start, ahead.get(index, 0)), limit, found, ahead)
         return in_order(found)
@@ -257,14 +271,20 @@ def in_order(matches: list[Match]) -> list[Match]:
 
     What goes on with a match stands before what begins there: that is within the same match.
     """
+    if len(matches) < 2:
+        return matches
     starts = list(map(_START, matches))
     if all(map(lt, starts, islice(starts, 1, None))) and not any(map(_MORE, matches)):
         return matches  # as those of one rule are
-    return sorted(matches, key=lambda match: (match.start - match.more, -match.end, match.order))
+    firsts = map(sub, starts, map(_MORE, matches))
+    keys = zip(firsts, map(neg, map(_END, matches)), map(_ORDER, matches), range(len(matches)), strict=True)
+    return [matches[key[3]] for key in sorted(keys)]
 
 
 _made: Final = tuple.__new__  # half the time of Match(): there may be a hundred thousand
 _START: Final = itemgetter(0)
+_END: Final = itemgetter(1)
+_ORDER: Final = itemgetter(2)
 _MORE: Final = itemgetter(3)
 
 

@@ -97,7 +97,9 @@ class Clip:
             most = start + (GAP_MAX if gap else RUN_MAX - 1)
             one = int(not gap and most >= 0)  # the letter that stands for the rest
             cut = max(most, 0)
-            parts.append(text[at : cut + one])
+            parts.append(text[at:cut])
+            if one:  # the run's last: at a sign the next word may begin. Of a run that is too long to hold, its fourth
+                parts.append(text[end - 1 if end - most <= _HELD_MAX else cut])
             sources += (cut - at, end - cut)
             showns += (cut - at, one)
             at = end

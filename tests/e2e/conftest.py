@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
@@ -15,8 +15,11 @@ from tests.e2e.authority import Authority
 from tests.e2e.bounds import LIMIT, SLOW, some
 from tests.e2e.faults import NATIVE, settled
 from tests.e2e.firewall import Judge, start_firewall
+from tests.e2e.foreign import PROVIDERS, Foreign
 from tests.e2e.gateway import Running
 from tests.e2e.harness import KEYS, MAX_BODY, Case, Start, config
+from tests.e2e.matrix import Matrix
+from tests.e2e.mixture import Mixed, start_mixture
 from tests.e2e.upstream import Upstream
 
 os.environ.setdefault(
@@ -120,15 +123,55 @@ def firewall(start: Start, judge: Judge) -> Running:
     return start_firewall(start, judge)
 
 
+@pytest.fixture(scope="session")
+def foreign() -> Iterator[dict[str, Foreign]]:
+    """A provider of each kind."""
+    found = {kind: Foreign(provider) for kind, provider in PROVIDERS.items()}
+    yield found
+    for each in found.values():
+        each.stop()
+
+
+@pytest.fixture(scope="session")
+def mixture(start: Start, foreign: dict[str, Foreign]) -> Running:
+    """Many model groups over providers of every kind, and five policies."""
+    return start_mixture(start, foreign, pairs=True)
+
+
+@pytest.fixture(scope="session")
+def free_mixture(start: Start, foreign: dict[str, Foreign]) -> Running:
+    """The same without policies, and fewer groups."""
+    return start_mixture(start, foreign, pairs=False, policies={}, attach=[])
+
+
+@pytest.fixture(scope="session")
+def clouds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Matrix]:
+    """Every provider's API behind one gateway, every SDK before it."""
+    made = Matrix(tmp_path_factory.mktemp("matrix"))
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def matrix(clouds: Matrix) -> Iterator[Matrix]:
+    """The same for one test: no provider may have had anything to complain of."""
+    clouds.begin()
+    yield clouds
+    clouds.end()
+
+
 @pytest.fixture(params=["tls", "plain"])
 def over(request: pytest.FixtureRequest) -> str:
     """How clients connect."""
     return str(request.param)
 
 
-def _case(gateway: Running, upstreams: dict[str, Upstream], over: str) -> Iterator[Case]:
+_Kind = TypeVar("_Kind", bound=Case)
+
+
+def _case(gateway: Running, upstreams: Mapping[str, Upstream], over: str, kind: type[_Kind] = Case) -> Iterator[_Kind]:
     before = {name: len(each.violations) for name, each in upstreams.items()}
-    case = Case(gateway, upstreams, tls=over == "tls")
+    case = kind(gateway, dict(upstreams), tls=over == "tls")
     yield case
     case.close()
     found = [line for name, each in upstreams.items() for line in each.violations[before[name] :]]
@@ -160,6 +203,18 @@ def plain_case(main: Running, upstreams: dict[str, Upstream]) -> Iterator[Case]:
 def free_case(unguarded: Running, upstreams: dict[str, Upstream], over: str) -> Iterator[Case]:
     """The gateway without policies."""
     yield from _case(unguarded, upstreams, over)
+
+
+@pytest.fixture
+def mixed(mixture: Running, foreign: dict[str, Foreign]) -> Iterator[Mixed]:
+    """The guarded gateway before providers of every kind."""
+    yield from _case(mixture, foreign, "plain", Mixed)
+
+
+@pytest.fixture
+def free_mixed(free_mixture: Running, foreign: dict[str, Foreign]) -> Iterator[Mixed]:
+    """The same without policies."""
+    yield from _case(free_mixture, foreign, "plain", Mixed)
 
 
 @pytest.fixture

@@ -188,7 +188,7 @@ def test_envoy_knows_of_a_redacted_request_and_of_tokens(guarded: Case) -> None:
     guarded.post(f"I am {SECRET}")
     line = guarded.gateway.access(guarded.id)
     assert line["verdicts"] == {"request": "redact", "outcome": "redact", "policies": {"emails:redact": 1}}
-    assert line["usage"] == {"input": 11, "output": 7, "cached": 3, "reasoning": 0}
+    assert line["usage"] == {"input": 11, "output": 7, "cached": 3, "reasoning": 0, "cache_write": 0}
     assert SECRET not in json.dumps(line)
 
 

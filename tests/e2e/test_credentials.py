@@ -10,8 +10,8 @@ from typing import Any
 
 import httpx
 import pytest
-from extproc.moderation.sigv4 import sign
 
+from extproc.providers.sigv4 import sign
 from tests.e2e.gateway import Running
 from tests.e2e.upstream import Behaviour, respond
 from tests.unit.providers.identity import Identity, granted, says

@@ -261,6 +261,7 @@ class Upstream:
         self._loop = asyncio.new_event_loop()
         self._tls = tls
         self._tasks: set[asyncio.Task[None]] = set()
+        self._writers: set[asyncio.StreamWriter] = set()
         self.port = 0
         ready = threading.Event()
         self._thread = threading.Thread(target=self._run, args=(ready,), daemon=True, name=f"upstream-{name}")
@@ -294,6 +295,10 @@ class Upstream:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        for writer in list(self._writers):
+            writer.transport.abort()
+        for _ in range(3):  # transports close in the loop's next turns, and it is about to end
+            await asyncio.sleep(0)
 
     async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
@@ -301,6 +306,7 @@ class Upstream:
         assert task
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        self._writers.add(writer)
         try:
             with suppress(ConnectionError, asyncio.IncompleteReadError, ssl.SSLError, asyncio.CancelledError):
                 while received := await self._request(reader):
@@ -309,6 +315,7 @@ class Upstream:
         except Exception as failure:
             self.violations.append(f"{self.name}: {failure!r}")
         finally:
+            self._writers.discard(writer)
             with suppress(Exception):
                 writer.transport.abort() if writer.is_closing() else writer.close()
 

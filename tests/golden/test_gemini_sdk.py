@@ -114,6 +114,9 @@ def test_answers_and_streams(answer):
     chunks = stream(raw)
     assert words(chunks) == words([whole])
     assert chunks[-1].usage_metadata == whole.usage_metadata
+    assert bool(chunks[-1].candidates) == bool(answer.choices), (
+        "clients look for an end in the event that has the usage"
+    )
     ends = {each.index: each.finish_reason for chunk in chunks for each in chunk.candidates or [] if each.finish_reason}
     assert ends == {each.index: each.finish_reason for each in whole.candidates}
 

@@ -52,13 +52,26 @@ def regex(pattern, replacement="[r]", accept=None):
     return RegexRule("r", parse(pattern), replacement, accept)
 
 
+_chains: dict[tuple[int, ...], tuple[object, Chain]] = {}
+
+
+def chain(policies):
+    """The chain of these policies; made once, which takes longer than most streams."""
+    key = tuple(map(id, policies))
+    if key not in _chains:
+        if len(_chains) > 64:
+            _chains.clear()
+        _chains[key] = policies, Chain(policies)  # the policies live as long as their ids mean them
+    return _chains[key][1]
+
+
 class Run:
     """One stream fed in pieces: ``out`` is what the client receives."""
 
     def __init__(self, policies, pieces, max_event=1 << 20, max_held=4 << 20):
         self.tally = Tally()
         self.meter = Meter(OpenAIChat())
-        self.stream = GuardedStream(OpenAIChat(), Chain(policies), self.tally, self.meter, max_event, max_held)
+        self.stream = GuardedStream(OpenAIChat(), chain(policies), self.tally, self.meter, max_event, max_held)
         self.parts = [self.stream.feed(piece) for piece in pieces]
         self.parts.append(self.stream.close())
         self.out = b"".join(self.parts)

@@ -7,15 +7,16 @@ import json
 import os
 import random
 import re
+from collections import Counter
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from extproc.policy.api import Action, Mode, OnError, Phase, Policy, Scope, Strictness, Tally
 from extproc.policy.chain import Chain
 from extproc.policy.hardened import hardened_rules
-from extproc.policy.lenses import Lenses
+from extproc.policy.lenses import Lenses, LensReader, _Reading
 from extproc.policy.pattern import parse
 from extproc.policy.rules import RegexRule
 from extproc.policy.scanner import PolicyFailedError, apply
@@ -217,6 +218,71 @@ def test_the_law_holds_for_what_hypothesis_finds(parts, places):
     assert run(CHAIN, list(text))[0] == wanted
 
 
+def slowly(reading):
+    """A reading that lets no stage pass anything over at a glance."""
+    reading._skim = None
+    for child in reading._children:
+        slowly(child)
+
+
+def test_what_is_passed_over_at_a_glance_is_decided_as_the_long_way_decides_it(monkeypatch):
+    """The same matches, and the same place before which all is decided, after every piece."""
+    dice = random.Random(20261129)
+    total = matched = 0
+    skims = Counter()
+
+    def counted(reading, text, passes=_Reading.passes):
+        skims[skipped := passes(reading, text)] += bool(text)
+        return skipped
+
+    monkeypatch.setattr(_Reading, "passes", counted)
+    plain = (
+        "the",
+        "cat",
+        "sat",
+        "I",
+        "am",
+        "a",
+        "deed",
+        "abba",
+        "0",
+        "passage",
+        "x",
+        "Iowa",
+        "good",
+        "as",
+        "YWJj",
+        "6162",
+    )
+    while total < CASES // 2:
+        chain = Chain(rules(dice))
+        sight = chain.guard(Phase.RESPONSE, Scope.ASSISTANT).enforce
+        words = [dice.choice([*plain, *plain, *TERMS, a_text(dice)]) for _ in range(dice.randint(1, 15))]
+        text = "".join(dice.choice([" ", " ", " ", "", "\n", ". "]) + word for word in words)
+        by_words = [piece for piece in re.split("(?= )", text) if piece]
+        for pieces in (by_words, *oracle.cuts(dice, text, 2)):
+            readers = sight.reader(), sight.reader()
+            if not isinstance(readers[0], LensReader):
+                break
+            slowly(readers[1]._reading)
+            total += 1
+            for piece in [*pieces, None]:
+                said = [outcome(reader, piece) for reader in readers]
+                assert said[0] == said[1], (text, pieces)
+                if said[0] is None:
+                    break
+                matched += len(said[0][0])
+    assert skims[True] > total
+    assert matched > total // 4
+
+
+def outcome(reader, piece):
+    try:
+        return reader.read(piece or "", closed=piece is None)
+    except PolicyFailedError:
+        return None
+
+
 @settings(max_examples=300, deadline=None)
 @given(st.binary(max_size=80), st.sampled_from(["utf-8", "latin-1", "utf-16-le"]))
 def test_no_text_is_an_error(raw, encoding):
@@ -226,6 +292,7 @@ def test_no_text_is_an_error(raw, encoding):
     assert apply([], "") == ""
 
 
+@example(["aaaa@", "pass"])
 @settings(max_examples=400, deadline=None)
 @given(
     st.lists(st.sampled_from([*NOISE, *TERMS, "Grey Goose", "(((", "####", "PASS"]) | st.text(max_size=3), max_size=10)

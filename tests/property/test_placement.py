@@ -194,7 +194,9 @@ def test_every_string_of_every_event(runtime: Runtime) -> None:
             if line[:1] != b"{":
                 continue
             for at, new, changed in variants(json.loads(line), f" {WORD} "):  # what comes next may go on with it
-                whole = joined([*parts[:number], b"data: " + encoded(changed), *parts[number + 1 : number + 4]])
+                whole = joined(
+                    [*parts[max(0, number - 2) : number], b"data: " + encoded(changed), *parts[number + 1 : number + 3]]
+                )
                 left = shown(answered(runtime, 200, "text/event-stream", whole)).decode()
                 count += 1
                 assert MARKER not in left, (name, number, at)

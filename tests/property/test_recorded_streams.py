@@ -60,12 +60,12 @@ def blocks(raw):
     return re.findall(rb".+?(?:\n\n|\r\n\r\n|\Z)", raw, re.DOTALL)
 
 
-def excerpt(raw, around=0):
-    """Whole events of a stream from the one at ``around`` on, some ``EXCERPT`` bytes of them."""
+def excerpt(raw, around=0, size=EXCERPT):
+    """Whole events of a stream from the one at ``around`` on, some ``size`` bytes of them."""
     out, at = b"", 0
     for block in blocks(raw):
         at += len(block)
-        if at > around and len(out) < EXCERPT:
+        if at > around and len(out) < size:
             out += block
     return out
 
@@ -89,8 +89,8 @@ def test_shipped_policies_find_the_same_however_a_stream_is_cut(streams, tmp_pat
         raw = complete(raw)
         wanted = Run(policies, [raw])
         redacted += wanted.out != raw
-        whole = all_of_them or len(raw) < 8_000
-        for pieces in (bytewise(raw) if whole else [raw], randomly(dice, raw), randomly(dice, raw)):
+        whole = all_of_them or len(raw) < 6_000
+        for pieces in (bytewise(raw) if whole else randomly(dice, raw), randomly(dice, raw)):
             assert texts(Run(policies, pieces).out) == texts(wanted.out), name
     assert redacted > 3
 
@@ -122,18 +122,18 @@ def test_no_cut_at_a_single_byte_shows_where_nothing_matches(streams, record_pro
     dice = random.Random(2)
     for name, raw in streams.items():
         raw = complete(raw)
-        short = excerpt(raw)
+        short = excerpt(raw, size=EXCERPT // 3)
         whole += short == raw
         for place in range(1, len(short)):
             assert same(Run(SILENT, [short[:place], short[place:]]).out, short), (name, place)
             cuts += 1
-        for place in dice.sample(range(1, len(raw)), 20):
+        for place in dice.sample(range(1, len(raw)), 8):
             assert same(Run(SILENT, [raw[:place], raw[place:]]).out, raw), (name, place)
             cuts += 1
     record_property("cuts", cuts)
     record_property("streams", len(streams))
     print(f"{cuts} single-byte cuts of {len(streams)} streams, {whole} of them whole")
-    assert cuts > 20 * len(streams) + 500 * len(streams)
+    assert cuts > 8 * len(streams) + 150 * len(streams)
 
 
 def chats(streams):

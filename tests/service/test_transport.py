@@ -67,7 +67,13 @@ def test_an_upstream_attempt_is_closed_cleanly(server: Server, channel: grpc.Cha
     call = Call(channel, "upstream")
     message = headers("request_headers", {":method": "POST", ":path": "/x", "authorization": "Bearer other"})
     message.metadata_context.filter_metadata[DECISION].update(
-        {"group": "0", "id": "i", **Wanted("chat", "openai-chat", "gpt-4o", stream=False).told()}
+        {
+            "group": "0",
+            "id": "i",
+            "length": 12,
+            "media": "application/json",
+            **Wanted("chat", "openai-chat", "gpt-4o", stream=False).told(),
+        }
     )
     message.attributes["envoy.filters.http.ext_proc"].update(
         {BACKEND: next(key for key in server.runtime.backends if key.startswith("alpha@"))}
@@ -80,6 +86,8 @@ def test_an_upstream_attempt_is_closed_cleanly(server: Server, channel: grpc.Cha
         ":path": b"/v1/chat/completions",
         ":authority": b"127.0.0.1:1",
         "authorization": b"Bearer sk-MARKERKEY0123456789",
+        "content-length": b"12",
+        "content-type": b"application/json",
     }
     assert call.end() == (grpc.StatusCode.OK, "")
 

@@ -37,6 +37,23 @@ def test_check_says_what_the_configuration_comes_to(config, capsys):
     assert out.endswith("checked by Envoy: ok\n")
 
 
+@pytest.mark.parametrize(
+    ("to", "warned"),
+    [
+        ("{model: local-*}", True), ("{operation: embeddings}", True), ("{model: m, operation: chat}", True),
+        ("{model: m, jwt: {team: red}}", False), ("{principal: 'spiffe://a'}", False), ("{operation: chat, route: r}", False),
+    ],
+)  # fmt: skip
+def test_check_warns_of_exceptions_that_clients_choose(config, capsys, to, warned, monkeypatch):
+    monkeypatch.setattr("extproc.commands._check_with_envoy", lambda runtime, options: None)
+    line = f"  - {{except: pii, to: {to}, reason: a test, until: 2999-01-01}}\n"
+    config(GOOD + "attach:\n  - {use: [pii, secrets]}\n" + line)
+    assert main(["check"]) == 0
+    out = capsys.readouterr().out
+    assert ("goes without pii" in out) is warned
+    assert ("extproc.yaml:4:" in out) is warned
+
+
 def test_check_names_file_line_and_column(config, capsys):
     config(GOOD + "gateway:\n  prot: 1\n")
     assert main(["check"]) == 1

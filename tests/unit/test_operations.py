@@ -67,3 +67,20 @@ def test_of_all_openai_operations_only_the_allowed_ones_pass():
 
 def test_the_gateways_own_health_is_an_operation():
     assert operations.find("GET", "/health/liveness").operation is Operation.HEALTH
+
+
+@pytest.mark.parametrize(
+    ("header", "format_"),
+    [("anthropic-version", "anthropic-messages"), ("x-goog-api-client", "gemini"), ("x-goog-api-key", "gemini"),
+     ("authorization", "openai-chat")],
+)  # fmt: skip
+def test_headers_tell_whose_models_are_asked_for(header, format_):
+    """Google's SDK has come to ask for /v1/models, where OpenAI's and Anthropic's already did."""
+    hinted = operations.hint({header: "x", ":path": "/v1/models"})
+    for path in ("/v1/models", "/models", "/v1/models/some"):
+        assert operations.find("GET", path, hinted).format == format_
+    assert operations.find("GET", "/openai/v1/models/some", hinted).format == "openai-chat"
+    assert operations.find("GET", "/v1beta/models", hinted).format == "gemini"
+    assert operations.find("GET", "/anthropic/v1/models", hinted).format == "anthropic-messages"
+    assert operations.find("POST", "/v1/chat/completions", hinted).format == "openai-chat"
+    assert operations.spoken("/v1/nothing", hinted) == format_

@@ -28,6 +28,7 @@ from extproc.formats.anthropic.answer import decode_error
 from extproc.formats.anthropic.blocks import member, needed, read_block
 from extproc.formats.anthropic.words import NAME, finish, read_usage
 from extproc.framing.jsontext import parse
+from extproc.framing.sse import DONE
 
 _TRUNCATED: Final = Failure(FailureKind.INTERNAL, "The provider's stream broke off.", "stream_truncated", 502)
 _EMPTY: Final[dict[str, dict[str, Any]]] = {
@@ -61,7 +62,7 @@ class Decoder:
 
     def decode(self, name: str, data: bytes) -> list[StreamEvent]:
         """See ``StreamDecoder``."""
-        if self._failed or self._ended:
+        if self._failed or self._ended or data.strip() == DONE:
             return []
         value = parse(data)
         if not isinstance(value, dict):

@@ -34,7 +34,7 @@ from extproc.formats.gemini.requests import joined
 from extproc.formats.gemini.says import head
 from extproc.formats.gemini.tokens import ended, finish, metadata, reason, usage
 from extproc.framing.jsontext import Path, dump, parse
-from extproc.framing.sse import framed
+from extproc.framing.sse import DONE, framed
 
 _KNOWN: Final = ("candidates", "promptFeedback", "usageMetadata", "modelVersion", "responseId")
 _MAX_CANDIDATES: Final = 1024
@@ -124,7 +124,7 @@ class Decoder:
 
     def decode(self, name: str, data: bytes) -> list[StreamEvent]:
         """See ``StreamDecoder``."""
-        return self.read(parse(data))
+        return [] if data.strip() == DONE else self.read(parse(data))
 
     def read(self, value: Any) -> list[StreamEvent]:
         """The same for an event that has been parsed; a list is several."""
@@ -251,6 +251,10 @@ def _counted(used: Usage, losses: Losses) -> dict[str, Any]:
     return metadata(used)
 
 
+def _saying(choice: int, said: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"content": {"parts": said, "role": "model"}, "index": choice}
+
+
 class Encoder:
     """See ``codec.StreamEncoder``. Calls leave whole, and a part's signature with an empty text at its end."""
 
@@ -260,6 +264,7 @@ class Encoder:
         self._head: dict[str, Any] | None = None
         self._open: dict[tuple[int, int], tuple[Part, list[PartDelta]]] = {}
         self._used: Usage | None = None
+        self._ends: list[dict[str, Any]] = []
         self._failed = False
         self._kept = 0
 
@@ -284,16 +289,18 @@ class Encoder:
         elif isinstance(event, PartEnd):
             return self._whole(event)
         elif isinstance(event, Finished):
-            return self._event(event.choice, [], _ended(event, self._losses))
+            self._ends.append({**_saying(event.choice, []), "finishReason": _ended(event, self._losses)})
         else:
             self._used = event.usage
         return b""
 
     def close(self) -> bytes:
-        """What was used comes last."""
-        if self._failed or self._used is None:
+        """The last event says why it ended and what was used: clients look for both in one."""
+        if self._failed or not (self._ends or self._used):
             return b""
-        return framed(dump({"usageMetadata": _counted(self._used, self._losses), **self._named()}))
+        ends = {"candidates": self._ends} if self._ends else {}
+        used = {"usageMetadata": _counted(self._used, self._losses)} if self._used else {}
+        return framed(dump({**ends, **used, **self._named()}))
 
     def _begin(self, start: Start) -> None:
         context = self._context
@@ -305,11 +312,8 @@ class Encoder:
             self._begin(Start())
         return self._head or {}
 
-    def _event(self, choice: int, said: list[dict[str, Any]], why: str = "") -> bytes:
-        candidate: dict[str, Any] = {"content": {"parts": said, "role": "model"}, "index": choice}
-        if why:
-            candidate["finishReason"] = why
-        return framed(dump({"candidates": [candidate], **self._named()}))
+    def _event(self, choice: int, said: list[dict[str, Any]]) -> bytes:
+        return framed(dump({"candidates": [_saying(choice, said)], **self._named()}))
 
     def _text(self, choice: int, part: Part, words: str) -> bytes:
         """Words of a part that may go on."""

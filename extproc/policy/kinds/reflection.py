@@ -60,8 +60,10 @@ policies:
         return _Rule(self, template.replace("{type}", "reflection"))
 
     def compile(self, name: str, context: Context) -> Policy:
-        """Build the policy. Its action is that on the request; that on the answer goes with the verdict."""
-        return replace(super().compile(name, context), action=Action.BLOCK, match=Strictness.HARDENED)
+        """Build the policy. A request it cannot read is refused, whatever becomes of the answer."""
+        return replace(
+            super().compile(name, context), action=Action.BLOCK, answer=self.action, match=Strictness.HARDENED
+        )
 
 
 class _Rule:
@@ -84,7 +86,7 @@ class _Rule:
             return Verdict("too_long", f"More than {_MOST} characters are marked as protected.", param="messages")
         kept = [each for each in marked if len(each.strip()) >= self._config.least]
         label = "protected" if len(kept) == len(marked) else "short"
-        return Verdict(label, edits=edits, rules=self._rules(kept), action=self._config.action) if edits else None
+        return Verdict(label, edits=edits, rules=self._rules(kept)) if edits else None
 
     def _rules(self, spans: list[str]) -> tuple[Rule, ...]:
         words = [span for span in spans if len(span) <= _WHOLE]

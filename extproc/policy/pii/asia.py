@@ -7,6 +7,7 @@ office and Medicare; check digits from python-stdnum, those it does not know by 
 from __future__ import annotations
 
 import re
+import string
 from typing import Final
 
 from extproc.policy.pii.checks import luhn, verhoeff, weighted
@@ -54,6 +55,28 @@ def aadhaar(candidate: str) -> int:
     return len(candidate) if _aadhaar(candidate.replace(candidate[4], "")) else 0
 
 
+def pan(candidate: str) -> int:
+    """An Indian permanent account number of the right shape: its number is not zero."""
+    text = candidate.upper()
+    return len(candidate) if text.isascii() and text[5:9] != "0000" else 0
+
+
+_BASE36: Final = (string.digits + string.ascii_uppercase).encode()
+_ONCE: Final = bytes.maketrans(_BASE36, bytes(range(36)))
+_TWICE: Final = bytes.maketrans(_BASE36, bytes(sum(divmod(2 * value, 36)) for value in range(36)))
+
+
+def gstin(candidate: str) -> int:
+    """An Indian tax number of the right shape: its state, the account number in it, and Luhn's check to base 36."""
+    text = candidate.upper()
+    if not text.isascii() or not "01" <= text[:2] <= "37" or text[5] not in _HOLDERS or text[7:11] == "0000":
+        return 0
+    raw = text.encode()
+    return 0 if (sum(raw[-1::-2].translate(_ONCE)) + sum(raw[-2::-2].translate(_TWICE))) % 36 else len(candidate)
+
+
+_HOLDERS: Final = frozenset("ABCFGHJKLPT")
+
 ASIA: Final[dict[str, tuple[Shape, ...]]] = {
     "in_aadhaar": (
         Shape(r"\b[2-9]\d{3}[ -]\d{4}[ -]\d{4}(?:[ -]\d{4})?\b", aadhaar, unless=_PART + r"|\d "),
@@ -64,10 +87,10 @@ ASIA: Final[dict[str, tuple[Shape, ...]]] = {
         ),
     ),
     "in_pan": (
-        Shape(r"\b(?i:[A-Z]{3}[ABCFGHJLPT][A-Z]\d{4}[A-Z])\b", checked("in_.pan")),
+        Shape(r"\b(?i:[A-Z]{3}[ABCFGHJLPT][A-Z]\d{4}[A-Z])\b", pan),
         Shape(r"\b(?i:[A-Z]{5}\d{4}[A-Z])\b", words=r"pan(?: (?:card|number|no|#))?|permanent account(?: number)?"),
     ),
-    "in_gstin": (Shape(r"\b(?i:[0-3]\d[A-Z]{5}\d{4}[A-Z][1-9A-Z]Z[0-9A-Z])\b", checked("in_.gstin")),),
+    "in_gstin": (Shape(r"\b(?i:[0-3]\d[A-Z]{5}\d{4}[A-Z][1-9A-Z]Z[0-9A-Z])\b", gstin),),
     "in_vid": (
         Shape(r"\b[2-9]\d{3}(?:[ -]?\d{4}){3}\b", whole(verhoeff), words=r"vid|virtual id|aadhaa?r|आधार", unless=_PART),
     ),

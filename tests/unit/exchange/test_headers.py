@@ -2,6 +2,7 @@ import uuid
 
 import pytest
 
+from extproc.errors import Refused
 from extproc.exchange import headers
 
 
@@ -30,3 +31,15 @@ def test_checksums_and_lengths_go_only_where_the_body_may_have_changed():
     found = {"etag": "x", "content-length": "3", "content-encoding": "gzip", "x-ratelimit-limit": "1", "cf-ray": "y"}
     assert headers.not_back(found, changed=False) == ("cf-ray",)
     assert set(headers.not_back(found, changed=True)) == {"cf-ray", "etag", "content-length", "content-encoding"}
+
+
+@pytest.mark.parametrize("media", ["application/grpc", "application/grpc+json", "application/grpc+proto"])
+def test_what_grpc_frames_is_no_json(media):
+    with pytest.raises(Refused) as refused:
+        headers.check_body({"content-type": media}, forms=False)
+    assert refused.value.status == 415
+
+
+@pytest.mark.parametrize("name", ["X-Team", "openai-beta", "traceparent"])
+def test_headers_that_code_of_the_operators_may_set(name):
+    assert headers.settable(name, "a b") == name.lower()

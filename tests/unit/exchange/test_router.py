@@ -29,6 +29,8 @@ def test_request_passes_unchanged_with_its_decision():
     assert effect.mutation.metadata[DECISION] == {
         "group": group.slug,
         "id": "req-1",
+        "length": len(body),
+        "media": "application/json",
         "operation": "chat",
         "format": "openai-chat",
         "model": "gpt-x",

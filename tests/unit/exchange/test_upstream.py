@@ -11,6 +11,8 @@ from extproc.exchange.planning import Wanted
 from extproc.exchange.upstream import ATTEMPT, BACKEND, UpstreamExchange
 from tests.unit.exchange.support import compiled, headers_of, runtime
 
+DECIDED = {"group": "g", "length": 12.0, "media": "application/json"}
+
 
 def identified(name, one):
     """The id of a backend by its name."""
@@ -19,7 +21,7 @@ def identified(name, one):
 
 def attempt(backend, model="gpt-x", number=1, headers=None, one=None):
     attributes = {BACKEND: identified(backend, one or runtime()), ATTEMPT: number}
-    return events.RequestHeaders(headers or {}, False, attributes, {DECISION: {"group": "g", **wanted(model)}})
+    return events.RequestHeaders(headers or {}, False, attributes, {DECISION: {**DECIDED, **wanted(model)}})
 
 
 def wanted(model, format_="openai-chat", operation="chat", *, stream=False, named=True):
@@ -35,9 +37,19 @@ def test_one_message_where_only_headers_change():
         ":authority": "127.0.0.1:1",
         "user-agent": "llm-extproc",
         "authorization": "Bearer sk-main",
+        "content-length": "12",
+        "content-type": "application/json",
     }
     told = {"backend": "main", "attempts": 1, "client_key": False, "format": "openai-chat", "losses": ""}
     assert effect.mutation.metadata == {UPSTREAM: told}
+
+
+def test_an_earlier_attempts_length_and_type_do_not_stay():
+    """Headers are shared by all attempts; the body is not: it is always the one the router filter let go on."""
+    earlier = {"content-length": "999", "content-type": "multipart/form-data; boundary=x"}
+    effect, _ = UpstreamExchange(runtime()).receive(attempt("main", number=2, headers=earlier))
+    assert headers_of(effect)["content-length"] == "12"
+    assert headers_of(effect)["content-type"] == "application/json"
 
 
 def test_every_credential_of_an_earlier_attempt_is_removed_or_overwritten():

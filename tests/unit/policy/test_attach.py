@@ -343,3 +343,35 @@ def test_globs_on_what_clients_say_are_linear(tmp_path, stars):
     more = f"attach: [{{use: one}}, {{use: two, to: {{header: {{x-a: '{stars}'}}}}}}]"
     assert armed(tmp_path, more, headers={"x-a": "a" * 60_000}) == "one"
     assert armed(tmp_path, more, headers={"x-a": "a" * 60_000 + "b"}) == "one,two"
+
+
+WORDS = """
+class Words:
+    Override = ["mild", "normal", "strict"]
+    def inspect(self, texts, caller):
+        return None
+"""
+
+
+@pytest.mark.parametrize(
+    ("role", "attached", "said", "expected"),
+    [
+        ("admin", True, "mild", "mild"), ("admin", False, "strict", "strict"), ("user", True, "mild", None),
+        ("user", True, "strict", "strict"), ("user", False, "strict", None),
+    ],
+)  # fmt: skip
+def test_who_may_choose_a_milder_word(tmp_path, role, attached, said, expected):
+    (tmp_path / "own.py").write_text(WORDS)
+    own = "  own: {kind: python, path: 'own.py:Words', override: normal}\n"
+    more = f"attach: [{{use: {'own' if attached else 'one'}}}]\nprocessor: {{python: true}}\n"
+    loosen = "overrides: {loosen: [{policies: own, to: {jwt: {role: admin}}}]}"
+    runtime = compiled(BASE.replace("  one: ", own + "  one: ", 1) + more + loosen, tmp_path)
+    traits = Traits(headers={"x-llm-policy-own": said}, claims={"role": role})
+    usual = runtime.attached.choose(traits)
+    if expected is None:
+        with pytest.raises(Refused):
+            runtime.overrides.wish(traits, usual.policies)
+        return
+    armed = runtime.attached.choose(traits, runtime.overrides.wish(traits, usual.policies))
+    (policy,) = armed.moderated
+    assert policy.override == expected

@@ -6,11 +6,13 @@ import random
 import pytest
 
 from extproc.policy.api import Action, Mode, Phase, Policy, Scope, Strictness
-from extproc.policy.hardened import HardenedBundle, HardenedWords, hardened_rules
+from extproc.policy.disguise import key, units
+from extproc.policy.hardened import HardenedBundle, HardenedWords, _Places, hardened_rules
 from extproc.policy.lenses import Lenses
 from extproc.policy.rules import Sample
 from extproc.policy.scanner import Scanner
-from extproc.policy.words import WordRule
+from extproc.policy.spelling import BARRIER, GAP_MAX, SOFT
+from extproc.policy.words import PLACES, WordRule
 
 WORDS = ("pass", "password", "grey goose", "address", "ass")
 
@@ -92,3 +94,43 @@ def test_entries_without_a_disguise_are_taken_as_they_are():
     assert [type(rule) for rule in hardened_rules("w", ["c++"], "")] == [WordRule]
     with pytest.raises(ValueError, match="disguise"):
         HardenedWords("w", ["c++"], "")
+
+
+def slow_pending(places, sample, start, bound):
+    """``_Places.pending`` without shortcuts: every place, by the units behind it."""
+    text = sample.spelling.text
+    at = max(start, len(text) - places.width, text.rfind(BARRIER) + 1)
+    found = units(text[at:], at) if at < bound else []
+    if not found:
+        return bound
+    gap = text[found[-1].end :].replace(SOFT, "")
+    for place in PLACES.finditer(sample.text, at, bound):
+        begin = place.start()
+        if begin >= min(bound, found[-1].end):
+            break
+        name = key([unit for unit in found if unit.end > begin])
+        if text[begin] not in " -\x1f" and len(gap) <= GAP_MAX and places._goes_on(name, gap):
+            return begin
+    return bound
+
+
+def test_what_is_under_way_is_told_by_keys_as_by_units():
+    dice = random.Random(20261130)
+    lists = [
+        ("pass", "ass", "good god", "il", "don't tell", "ignore all previous"),
+        ("banana", "straße", "a b", "$hit"),
+    ]
+    all_places = [_Places(HardenedWords("w", words, "").entries) for words in lists]
+    parts = (*"abdginop$4 s", "pass", "good", "don", "t tell", "ignore all ", "prev", "banan", "stra", "ß", "é", " ", "-",
+             "_", "\0", "\x1f", "i\x1f", "漢", ". ", "sss", "$h", "passage ", "nanana")  # fmt: skip
+    under_way = 0
+    for _ in range(6000):
+        text = "".join(dice.choices(parts, k=dice.randint(1, 9)))
+        sample = Sample(text, closed=False)
+        start = dice.choice([0, dice.randint(0, len(text))])
+        bound = dice.choice([len(text), dice.randint(start, len(text))])
+        for places in all_places:
+            wanted = slow_pending(places, sample, start, bound)
+            assert places.pending(sample, start, bound) == wanted, (text, start, bound)
+            under_way += wanted < bound
+    assert under_way > 1000

@@ -114,3 +114,29 @@ def test_what_cannot_work_is_said(tmp_path, fields, allowed, said):
 def test_a_file_with_a_mistake(tmp_path):
     with pytest.raises(ConfigError, match="SyntaxError"):
         load(tmp_path, "path: 'own.py:A'", code="class A(:")
+
+
+@pytest.mark.parametrize(
+    ("words", "good"),
+    [
+        ('["a", "b-2"]', True), ("()", True), ('["a", "a"]', False), ('["A"]', False), ('["off"]', False),
+        ('["block"]', False),
+        ('"ab"', False), ("7", False), ("[7]", False), ('["a b"]', False), ('[""]', False),
+    ],
+)  # fmt: skip
+def test_the_words_of_a_policy(tmp_path, words, good):
+    code = f"class A:\n    Override = {words}\n    def inspect(self, texts, caller):\n        return None\n"
+    if good:
+        assert load(tmp_path, "path: 'own.py:A'", code=code).armed().policies[0].overrides == tuple(eval(words))
+        return
+    with pytest.raises(ConfigError, match="Override"):
+        load(tmp_path, "path: 'own.py:A'", code=code)
+
+
+def test_the_configuration_can_only_choose_a_word_there_is(tmp_path):
+    code = "class A:\n    Override = ['x', 'y']\n    def inspect(self, texts, caller):\n        return None\n"
+    assert load(tmp_path, "path: 'own.py:A', override: y", code=code).armed().policies[0].override == "y"
+    with pytest.raises(ConfigError, match="one of: x, y"):
+        load(tmp_path, "path: 'own.py:A', override: z", code=code)
+    with pytest.raises(ConfigError, match="no `Override`"):
+        load(tmp_path, "path: 'own.py:Router', override: z")

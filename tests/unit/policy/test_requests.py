@@ -107,8 +107,8 @@ def test_too_much_to_judge_ends_it_whatever_on_error_says():
 
 
 def test_rules_for_the_answer_become_policies_of_this_exchange():
-    verdict = Verdict("kept", edits={("n",): 5}, rules=(RULE,), action=Action.REDACT)
-    decision, _ = judged(policy(verdict))
+    verdict = Verdict("kept", edits={("n",): 5}, rules=(RULE,))
+    decision, _ = judged(policy(verdict, answer=Action.REDACT))
     (answer,) = decision.answer
     assert (answer.rules, answer.action, answer.mode) == ((RULE,), Action.REDACT, Mode.ENFORCE)
     assert (answer.phases, answer.request, answer.name) == (frozenset({Phase.RESPONSE}), None, "p")

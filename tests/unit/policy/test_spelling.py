@@ -1,9 +1,11 @@
 """Long runs clipped, and words spelled out put together."""
 
 import random
+import re
 
 import pytest
 
+from extproc.policy import spelling
 from extproc.policy.spelling import Clip, Spelled
 from tests.property import oracle
 from tests.unit.policy.stages import behind, run, same_for_every_cut
@@ -66,3 +68,24 @@ def test_a_long_run_is_shown_while_it_comes():
     stage = Spelled()
     shown = "".join(stage.show("a.", closed=False)[0] for _ in range(5000))
     assert len(shown) > 4990
+
+
+def test_a_text_without_runs_is_clipped_at_a_glance_as_the_long_way_clips_it(monkeypatch):
+    dice = random.Random(20261131)
+    always = re.compile(b"")
+    changed = 0
+    for _ in range(3000):
+        text = "".join(
+            dice.choices(["a", "A", "4", "@", "il1", "!", " ", "\t", ".,;", "-", "é", "xyz", "99g", "zzz"], k=14)
+        )
+        views = Clip(), Clip()
+        while text:
+            piece, text = text[: (cut := dice.randint(1, 6))], text[cut:]
+            quick = views[0].show(piece, closed=not text)
+            with monkeypatch.context() as patched:
+                patched.setattr(spelling, "_RUN", always)
+                slow = views[1].show(piece, closed=not text)
+            assert (quick[0], quick[1] is None) == (slow[0], slow[1] is None)
+            assert (views[0]._held, views[0]._before) == (views[1]._held, views[1]._before)
+            changed += quick[1] is not None
+    assert changed > 100

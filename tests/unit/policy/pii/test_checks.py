@@ -1,7 +1,16 @@
 """Check digits: each sees every single wrong digit, and the values of their standards are right."""
 
-import pytest
+import random
+import re
+import string
+from collections import Counter
 
+import pytest
+import stdnum.in_.gstin
+import stdnum.in_.pan
+
+from extproc.policy.pii import asia
+from extproc.policy.pii.catalogue import TYPES
 from extproc.policy.pii.checks import luhn, mod97, nhs, verhoeff, weighted
 
 
@@ -34,3 +43,25 @@ def test_an_nhs_number_is_ten_digits_not_all_alike():
     assert not nhs("0000000000")
     assert not nhs("943476587")
     assert weighted("12", (2, 1), 11) == 4
+
+
+def test_indian_numbers_are_those_the_library_holds_valid():
+    dice = random.Random(20261132)
+    for check, library, type_, samples in (
+        (asia.pan, stdnum.in_.pan, "in_pan", ("ACUPA7085R", "ACUPA0000R")),
+        (asia.gstin, stdnum.in_.gstin, "in_gstin", ("27AAPFU0939F1ZV", "27AAPFU0000F1ZV", "00AAPFU0939F1ZV")),
+    ):
+        shape, said = re.compile(TYPES[type_][0].pattern, re.ASCII), Counter()
+        for _ in range(4000):
+            text = "".join(_near(char, dice) for char in dice.choice(samples))
+            if shape.fullmatch(text):
+                valid = library.is_valid(text)
+                assert check(text) == (len(text) if valid else 0), text
+                said[valid] += 1
+        assert min(said[True], said[False]) > 50
+
+
+def _near(char, dice):
+    if dice.random() < 0.95:
+        return char
+    return dice.choice("0" + string.digits if char.isdigit() else string.ascii_letters)

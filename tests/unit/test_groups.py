@@ -1,0 +1,44 @@
+"""Model groups: which of their backends can serve the same requests."""
+
+import pytest
+
+from extproc.exchange.planning import Wanted, choose
+from extproc.framing.jsontext import dump
+from tests.unit.exchange.support import compiled
+
+CONFIG = """
+providers:
+  cloud: {type: bedrock, base_url: "http://127.0.0.1:1", keys: none}
+  other: {type: bedrock, base_url: "http://127.0.0.1:2", keys: none}
+  house: {type: openai-compatible, base_url: "http://127.0.0.1:3/v1", keys: none}
+models:
+  mixed: [cloud/anthropic.claude-x, other/amazon.nova-y, house/z]
+  alike: [cloud/anthropic.claude-x, other/anthropic.claude-y]
+  "anthropic.*": [cloud, other/amazon.nova-y]
+"""
+
+
+CLAUDE = "bedrock-invoke-anthropic"
+ALONE = {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 5,
+         "tools": [{"type": "web_search_20250305", "name": "web_search"}]}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("asked", "able"),
+    [
+        ("mixed", ["cloud/anthropic.claude-x"]),
+        ("alike", ["cloud/anthropic.claude-x", "other/anthropic.claude-y"]),
+        ("anthropic.claude-z", ["cloud"]),
+    ],
+)
+def test_a_subset_has_exactly_the_backends_that_can_serve(tmp_path, asked, able):
+    """Envoy is told of a subset: whoever is in it may be tried, and cannot refuse any more."""
+    group = compiled(CONFIG, tmp_path).group(asked)
+    found = choose(group, Wanted("chat", CLAUDE, asked, stream=False, named=False), dump(ALONE), ALONE)
+    assert [each.backend.name for each in found] == able
+    name = group.subset(each.backend for each in found)
+    assert [each.name for each in group.backends if name in group.subsets(each)] == able
+
+
+def test_backends_of_one_kind_with_models_alike_are_one_subset(tmp_path):
+    assert len(compiled(CONFIG, tmp_path).group("alike").abilities) == 1
