@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from typing import Final
 
 from extproc import cases, commands, explain
+from extproc import init as init_
 from extproc.errors import ConfigError, StartupError
 from extproc.policy.api import Phase, Scope
 from extproc.version import __version__
@@ -35,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="extproc", description="An LLM firewall and gateway that lives inside Envoy.",
-        epilog="Start with `extproc demo`: it needs no keys, no configuration and no network.",
+        epilog="Start with `extproc demo`: it needs no keys, no configuration and no network. Then `extproc init`.",
     )  # fmt: skip
     parser.add_argument("--version", action="version", version=f"llm-extproc {__version__}")
     commands_ = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
@@ -54,6 +56,17 @@ def _parser() -> argparse.ArgumentParser:
     reload = _command(commands_, "reload", commands.reload, "let the running gateway read its configuration again")
     reload.add_argument("--state", metavar="FOLDER", help="the running gateway's state folder")
     reload.add_argument("--workers", action="store_true", help="replace the worker processes instead, one by one")
+
+    _run(_command(commands_, "run", commands.run_command, "run a command whose LLM clients use a gateway of its own"))
+
+    env = _command(commands_, "env", commands.env, "print what lets LLM clients use the running gateway")
+    env.add_argument("--config", "-c", metavar="FILE", help="refuse if it runs with another configuration file")
+    env.add_argument("--state", metavar="FOLDER", help="the running gateway's state folder")
+    env.add_argument("--json", action="store_true", help="print JSON instead of lines for a shell")
+
+    init = _command(commands_, "init", init_.init, "write a configuration file for what is found on this machine")
+    init.add_argument("file", metavar="FILE", nargs="?", default="extproc.yaml", help="where to (extproc.yaml)")
+    init.add_argument("--force", action="store_true", help="overwrite a file that is there")
 
     demo = _command(commands_, "demo", commands.demo, "show a redacted, streamed answer with a built-in fake model")
     _runs_envoy(demo)
@@ -85,6 +98,25 @@ def _parser() -> argparse.ArgumentParser:
     _configured(render)
     _placed(render)
     return parser
+
+
+_RUN: Final = """\
+The gateway listens on free ports of loopback unless the configuration names others. CMD gets OPENAI_BASE_URL,
+ANTHROPIC_BASE_URL, GOOGLE_GEMINI_BASE_URL and AWS_ENDPOINT_URL_BEDROCK_RUNTIME, and where only TLS is configured, a
+bundle of authorities to trust. Keys of providers are taken out of its environment, so that it cannot go round the
+gateway; SDKs that want one get "unused". Keys that clients bring themselves (`keys: client`) stay. Signals are passed
+on; the status is CMD's: 126 or 127 if it cannot be run, 128 and the number of the signal that ended it.
+"""
+
+
+def _run(run: argparse.ArgumentParser) -> None:
+    run.epilog = _RUN
+    run.usage = "extproc run [--config FILE] [options] -- CMD ARGS ..."
+    _configured(run)
+    _runs_envoy(run)
+    run.add_argument("--log", metavar="FILE", help="where the gateway's log is added; default: it is quiet")
+    run.add_argument("--keep-keys", action="store_true", help="leave keys of providers in CMD's environment")
+    run.add_argument("command", metavar="CMD", nargs=argparse.REMAINDER, help="what to run, with its arguments")
 
 
 def _explain(explain_: argparse.ArgumentParser) -> None:

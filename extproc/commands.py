@@ -6,17 +6,21 @@ import argparse
 import asyncio
 import os
 import queue
+import shlex
 import signal
 import socket
+import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
+from functools import partial
 from importlib.resources import as_file, files
 from pathlib import Path
 
 import yaml
 
+from extproc import clients
+from extproc.clients import Reach
 from extproc.config.load import Loaded, load
 from extproc.config.model import Config
 from extproc.demo.model import FakeModel
@@ -24,15 +28,18 @@ from extproc.demo.show import Client, Seen, lines, show
 from extproc.envoy import binary, bootstrap, process, static
 from extproc.errors import StartupError
 from extproc.framing.jsontext import dump_pretty
-from extproc.gateway import Options, layout_for, upstream_ca
+from extproc.gateway import Options, layout_for, system_ca, upstream_ca
 from extproc.live import look
+from extproc.live import ports as ports_of
 from extproc.loop import run
 from extproc.metrics import Totals
 from extproc.policy import packs
 from extproc.pool import Pool
+from extproc.record import recall, recorded, tell
 from extproc.runtime import Runtime, compile_runtime, effective
-from extproc.supervisor import Supervisor, running
+from extproc.supervisor import Ports, Supervisor, running
 from extproc.telemetry import Log
+from extproc.wrapped import NOT_FOUND, Wrapped, elsewhere, missing, open_log
 
 
 def up(options: argparse.Namespace) -> int:
@@ -44,7 +51,7 @@ def up(options: argparse.Namespace) -> int:
 
 async def _up(runtime: Runtime, log: Log, options: Options, read: Callable[[], Loaded]) -> int:
     signals = Signals()
-    async with running(runtime, log, options, read) as (supervisor, ports), _pid_file(options.state):
+    async with running(runtime, log, options, read) as (supervisor, ports):
         scheme = "http" if runtime.config.gateway.tls == "none" else "https"
         details: dict[str, str | int] = {"url": f"{scheme}://{_public(runtime)}:{ports.listeners['main']}/v1"}
         if "plain" in ports.listeners:
@@ -53,8 +60,10 @@ async def _up(runtime: Runtime, log: Log, options: Options, read: Callable[[], L
             details["ca"] = str(ports.ca)
         if ports.health is not None:
             details["health"] = f"http://{runtime.config.health.address}:{ports.health}/health/readiness"
-        log.notice("ready", "the gateway is ready", policies=runtime.armed or "none", **details)
-        await until_stopped(signals, supervisor, log)
+        files = runtime.loaded.source.files
+        with recorded(options.state, _reach(runtime, ports, options.state), str(files[0]) if files else ""):
+            log.notice("ready", "the gateway is ready", policies=runtime.armed or "none", **details)
+            await until_stopped(signals, supervisor, log)
     return 0
 
 
@@ -95,28 +104,89 @@ class Signals:
         return name
 
 
-@asynccontextmanager
-async def _pid_file(state: Path) -> AsyncIterator[None]:
-    """Says where `extproc reload` finds us."""
-    path = state / "pid"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(str(os.getpid()), "utf-8")
-    try:
-        yield
-    finally:
-        path.unlink(missing_ok=True)
+def _reach(runtime: Runtime, ports: Ports, folder: Path) -> Reach:
+    """How clients reach a gateway; where that takes TLS with our own authority, a bundle is written into ``folder``."""
+    url = clients.root(runtime, ports.listeners)
+    bundle = ""
+    if ports.ca and url.startswith("https:"):
+        bundle = clients.write_bundle(folder / "bundle.pem", system_ca(), ports.ca)
+    return Reach(url, bundle, bool(runtime.config.gateway.aws_keys))
 
 
 def reload(options: argparse.Namespace) -> int:
     """Tell the running gateway to read its configuration again, or with ``--workers`` to replace its workers."""
-    path = _state(options) / "pid"
-    try:
-        pid = int(path.read_text("utf-8"))
-        os.kill(pid, signal.SIGUSR1 if options.workers else signal.SIGHUP)
-    except (OSError, ValueError):
-        raise StartupError(f"no gateway of this state folder is running ({path})") from None
+    pid = tell(_state(options), signal.SIGUSR1 if options.workers else signal.SIGHUP)
     print(f"told process {pid}; its log says what came of it")
     return 0
+
+
+def env(options: argparse.Namespace) -> int:
+    """What SDKs need in their environment to use the running gateway, as lines for a shell or as JSON (null: to unset)."""
+    config = str(Path(options.config).resolve()) if options.config else ""
+    found = clients.variables(recall(_state(options), config), os.environ)
+    if options.json:
+        print(dump_pretty(found))
+    else:
+        for name, value in found.items():
+            print(f"unset {name}" if value is None else f"export {name}={shlex.quote(value)}")
+    return 0
+
+
+def run_command(options: argparse.Namespace) -> int:
+    """A gateway for as long as a command runs; its exit status."""
+    command = options.command[1:] if options.command[:1] == ["--"] else options.command
+    if not command:
+        print("error: say what to run: extproc run -- CMD ARGS", file=sys.stderr)
+        return 2
+    if status := missing(command[0], os.environ.get("PATH")):
+        why = "is not there" if status == NOT_FOUND else "cannot be executed"
+        print(f"error: {command[0]} {why}", file=sys.stderr)
+        return status
+    given = _load(options, _NOT_OURS)
+    overrides = _NOT_OURS | _free_ports(given.config)
+    runtime = compile_runtime(_load(options, overrides), packs=_folder(options))
+    if taken := [each.text for each in ports_of(runtime) if not each.ok]:
+        raise StartupError("; ".join(taken))
+    hidden = frozenset() if options.keep_keys else clients.provider_keys(given)
+    environment = {name: value for name, value in os.environ.items() if name not in hidden}
+    with open_log(options.log) as file, elsewhere(file.fileno()) as outputs:
+        log = Log(runtime.config.log.format)
+        log.quiet = not options.log
+        read = partial(_load, options, overrides)
+        try:
+            return run(_run(runtime, log, _options(options), read, partial(Wrapped, command, outputs), environment))
+        except StartupError:
+            if not options.log:
+                file.seek(0)
+                os.write(outputs.err, file.read())
+            raise
+
+
+_NOT_OURS = {"PORT": ""}
+"""The platform's variable means the command's port, not the gateway's."""
+
+
+def _free_ports(config: Config) -> dict[str, str]:
+    """Free ports instead of the usual ones, where the configuration names none; nothing named: no TLS on loopback either."""
+    named = config.gateway.model_fields_set
+    found = {} if "port" in config.health.model_fields_set else {"EXTPROC_HEALTH__PORT": "0"}
+    if not named & {"address", "port", "tls", "plain_port"}:
+        found["EXTPROC_GATEWAY__TLS"] = "none"
+    for field in {"port", "plain_port"} - named:
+        found[f"EXTPROC_GATEWAY__{field.upper()}"] = "0"
+    return found
+
+
+async def _run(
+    runtime: Runtime, log: Log, options: Options, read: Callable[[], Loaded], wrap: Callable[[], Wrapped],
+    environment: dict[str, str],
+) -> int:  # fmt: skip
+    wrapped = wrap()
+    with tempfile.TemporaryDirectory(prefix="extproc-") as name:
+        async with running(runtime, log, options, read) as (_, ports):
+            reach = _reach(runtime, ports, Path(name))
+            log.notice("ready", "the gateway is ready", url=reach.url)
+            return await wrapped.run(clients.environment_of(reach, environment))
 
 
 def serve(options: argparse.Namespace) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import ssl
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -39,13 +40,21 @@ def upstream_ca(runtime: Runtime) -> str:
         StartupError: a provider needs TLS and there is no bundle.
     """
     named = runtime.config.gateway.upstream_ca
-    candidates = [named] if named else [ssl.get_default_verify_paths().cafile, *_BUNDLES]
-    for each in candidates:
-        if each and Path(each).is_file():
-            return str(Path(each).resolve())
+    found = _first_file([named]) if named else system_ca()
+    if found:
+        return found
     if any(backend.tls for backend in runtime.backends.values()):
         raise StartupError("no bundle of certificate authorities found; name one with gateway.upstream_ca")
     return ""
+
+
+def system_ca() -> str:
+    """The system's bundle of authorities, or what ``SSL_CERT_FILE`` names instead; empty where there is none."""
+    return _first_file([ssl.get_default_verify_paths().cafile, *_BUNDLES])
+
+
+def _first_file(candidates: Sequence[str | None]) -> str:
+    return next((str(Path(each).resolve()) for each in candidates if each and Path(each).is_file()), "")
 
 
 def layout_for(runtime: Runtime, run: Path, state: Path) -> tuple[Layout, Path | None]:

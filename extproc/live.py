@@ -33,7 +33,7 @@ def look(runtime: Runtime, ca: str) -> Iterator[Finding]:
         runtime: the configuration.
         ca: the bundle provider certificates are checked with.
     """
-    yield from _ports(runtime)
+    yield from ports(runtime)
     seen: set[tuple[str, str]] = set()
     for backend in runtime.backends.values():
         if (backend.provider, backend.authority) not in seen:
@@ -41,7 +41,8 @@ def look(runtime: Runtime, ca: str) -> Iterator[Finding]:
             yield from _provider(backend, ca)
 
 
-def _ports(runtime: Runtime) -> Iterator[Finding]:
+def ports(runtime: Runtime) -> Iterator[Finding]:
+    """Whether each port of ours that the configuration names is free."""
     gateway, health = runtime.config.gateway, runtime.config.health
     wanted = [("gateway.port", gateway.address, gateway.port)]
     if gateway.tls != "none":

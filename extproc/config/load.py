@@ -52,7 +52,7 @@ def load(path: Path | None, environment: Mapping[str, str] | None = None) -> Loa
         ConfigError: with every problem found, each with file, line and column where it has one.
     """
     folder = path.parent if path else Path.cwd()
-    variables = {**_dotenv(folder / ".env"), **(os.environ if environment is None else environment)}
+    variables = {**dotenv(folder / ".env"), **(os.environ if environment is None else environment)}
     source = read(path) if path else Source()
     _merge_environment(source, variables)
     if path is None:
@@ -76,7 +76,12 @@ def shipped() -> dict[str, Any]:
     return tree
 
 
-def _dotenv(path: Path) -> dict[str, str]:
+def dotenv(path: Path) -> dict[str, str]:
+    """The variables of a ``.env`` file; none where there is no file.
+
+    Raises:
+        ConfigError: it is not text.
+    """
     if not path.is_file():
         return {}
     values = {}

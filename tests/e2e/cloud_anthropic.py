@@ -11,7 +11,7 @@ from anthropic.types import MessageParam, ToolUnionParam
 from anthropic.types.message_create_params import MessageCreateParamsBase
 
 from tests.e2e.cloud import Cloud, data, invalid, refused, said, strangers, streamed
-from tests.e2e.scenes import CACHED, COMPLAINT, INPUT, OUTPUT, Scene
+from tests.e2e.scenes import CACHED, COMPLAINT, INPUT, OUTPUT, SCENES, Scene
 from tests.e2e.upstream import Behaviour, Received
 
 VERSIONS = ("2023-06-01", ANTHROPIC_API_VERSION)
@@ -83,10 +83,28 @@ def wrong_turns(body: dict[str, Any]) -> list[str]:
             found.append(f"calls {called}, results {given}")
         called = {each["id"] for each in blocks if each["type"] == "tool_use"}
         found += ["an empty text" for each in blocks if each["type"] == "text" and not each["text"].strip()]
+    found += wrong_thoughts(body)
     if body["messages"][0]["role"] != "user":
         found.append("begins with the assistant")
     for each in body.get("tools") or []:
         found += invalid(ToolUnionParam, each, "tools")
+    return found
+
+
+def wrong_thoughts(body: dict[str, Any]) -> list[str]:
+    """Thoughts that come back must be as they were signed; where the model is to think, they must stand before its calls."""
+    signed = [each.thought for each in SCENES.values() if each.thoughts]
+    found: list[str] = []
+    for turn in body["messages"]:
+        blocks = turn["content"] if isinstance(turn["content"], list) else []
+        thoughts = [each for each in blocks if each["type"] == "thinking"]
+        found += [
+            f"thoughts that nobody signed: {each}"
+            for each in thoughts if each["signature"] != SIGNATURE or each["thinking"] not in signed
+        ]  # fmt: skip
+        calls = any(each["type"] == "tool_use" for each in blocks)
+        if calls and (body.get("thinking") or {}).get("type") == "enabled" and blocks[0]["type"] != "thinking":
+            found.append(f"a turn of calls that does not begin with thoughts: {blocks}")
     return found
 
 

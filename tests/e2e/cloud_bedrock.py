@@ -22,7 +22,7 @@ from botocore.validate import ParamValidator
 
 from tests.e2e import cloud_anthropic
 from tests.e2e.cloud import Cloud, message, refused, said, streamed
-from tests.e2e.scenes import CACHED, COMPLAINT, INPUT, OUTPUT, Scene
+from tests.e2e.scenes import CACHED, COMPLAINT, INPUT, OUTPUT, SCENES, Scene
 from tests.e2e.upstream import Behaviour, Received
 
 KEYS = ("AKIAPROVIDERMARKER00", "awsprovidersecretMARKER0123456789", "awsprovidersessionMARKER0123456789")
@@ -98,12 +98,29 @@ def _wrong(model: str, body: dict[str, Any]) -> list[str]:
     report = ParamValidator().validate({**body, "modelId": model}, shape)
     if report.has_errors():
         found.append(report.generate_report())
+    found += _wrong_thoughts(model, body)
     called: set[str] = set()
     for turn in body["messages"]:
         given = {each["toolResult"]["toolUseId"] for each in turn["content"] if "toolResult" in each}
         if given != called:
             found.append(f"calls {called}, results {given}")
         called = {each["toolUse"]["toolUseId"] for each in turn["content"] if "toolUse" in each}
+    return found
+
+
+def _wrong_thoughts(model: str, body: dict[str, Any]) -> list[str]:
+    """As Claude's own API has it."""
+    signed = [{"text": each.thought, "signature": SIGNATURE} for each in SCENES.values() if each.thoughts]
+    thinks = (body.get("additionalModelRequestFields") or {}).get("thinking", {}).get("type") == "enabled"
+    found: list[str] = []
+    for turn in body["messages"]:
+        thoughts = [each["reasoningContent"] for each in turn["content"] if "reasoningContent" in each]
+        found += [
+            f"thoughts that nobody signed: {each}" for each in thoughts if each.get("reasoningText") not in signed
+        ]
+        calls = any("toolUse" in each for each in turn["content"])
+        if calls and thinks and model == CLAUDE and "reasoningContent" not in turn["content"][0]:
+            found.append(f"a turn of calls that does not begin with thoughts: {turn}")
     return found
 
 

@@ -189,7 +189,9 @@ def _wrong(body: dict[str, Any]) -> list[str]:
         if sorted(map(str, given)) != sorted(map(str, called)):
             found.append(f"calls {called}, results {given}")
         called = [part.function_call.name for part in turn.parts or [] if part.function_call]
-    return found
+    parts = [part for turn in body["contents"] for part in turn["parts"]]
+    signatures = {part["thoughtSignature"] for part in parts if "thoughtSignature" in part}
+    return [*found, *(f"a signature that is not ours: {each}" for each in signatures - {SIGNATURE})]
 
 
 def _parts(scene: Scene, cut: bool) -> list[dict[str, Any]]:

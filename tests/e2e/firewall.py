@@ -143,7 +143,8 @@ def attachable() -> dict[str, dict[str, Any]]:
 
 def of_requests() -> dict[str, dict[str, Any]]:
     """Policies that judge a request as a whole."""
-    python = {"kind": "python", "deadline": "700ms"}
+    python = {"kind": "python", "deadline": "20s"}
+    short = {"kind": "python", "deadline": "700ms"}
     reply = {"text": ["ping"], "match": "normalised", "reply": "pong it is"}
     return {
         "clamp": {"kind": "caps", "max_output_tokens": {"default": 50, "max": 100}},
@@ -162,8 +163,8 @@ def of_requests() -> dict[str, dict[str, Any]]:
         "inspect": {**python, "path": f"{HOUSE}:Inspects", "phase": "request"},
         "inspect-answer": {**python, "path": f"{HOUSE}:Inspects", "phase": "response", "window": 40},
         "hook": {**python, "path": f"{HOUSE}:Hooks"},
-        "stuck": {**python, "path": f"{HOUSE}:Hangs", "phase": "request"},
-        "stuck-answer": {**python, "path": f"{HOUSE}:Hangs", "phase": "response"},
+        "stuck": {**short, "path": f"{HOUSE}:Hangs", "phase": "request"},
+        "stuck-answer": {**short, "path": f"{HOUSE}:Hangs", "phase": "response"},
     }  # fmt: skip
 
 

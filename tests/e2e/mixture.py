@@ -14,8 +14,24 @@ from tests.e2e.tongues import TONGUES, Said, Tongue
 KINDS = tuple(PROVIDERS)
 FAILURES = ("401", "429", "500", "refused", "silent")
 NOVA = PROVIDERS["bedrock"].model
-QUICK = {"first_byte_timeout": "400ms"}
-STALL = {"idle_timeout": "500ms"}
+TIMED = ("refused", "silent")
+"""Failures of which Envoy counts only two before it leaves a backend alone for a while; of others, five."""
+SAMPLE = [
+    ("anthropic", "openai", "bedrock", "429"), ("anthropic", "anthropic", "openai", "401"),
+    ("anthropic", "openai", "anthropic", "500"), ("anthropic", "gemini", "azure", "silent"),
+    ("responses", "anthropic", "openai", "429"), ("responses", "openai", "gemini", "500"),
+    ("responses", "azure", "bedrock", "401"), ("responses", "openai", "azure", "429"),
+    ("gemini", "gemini", "openai", "500"), ("gemini", "anthropic", "gemini", "401"),
+    ("bedrock", "bedrock", "anthropic", "429"), ("bedrock", "openai", "bedrock", "500"),
+]  # fmt: skip
+"""For clients of other APIs: their own, the kinds of both providers, and how the first one fails."""
+LAST = {
+    "chat": ("openai", "anthropic"), "responses": ("anthropic", "gemini"), "anthropic": ("gemini", "bedrock"),
+    "gemini": ("bedrock", "azure"), "bedrock": ("azure", "openai"),
+}  # fmt: skip
+"""For clients of each API: two kinds that both fail."""
+QUICK = {"first_byte_timeout": "800ms"}
+STALL = {"idle_timeout": "600ms"}
 
 
 def backend(kind: str, *, gone: bool = False) -> str:
@@ -35,11 +51,16 @@ def _pairs() -> dict[str, Any]:
         for second in KINDS:
             if first != second:
                 for failure in FAILURES:
-                    backends = [backend(first, gone=failure == "refused"), backend(second)]
-                    quick = QUICK if failure == "silent" else {}
-                    for stream in ("", "-s") if failure in ("refused", "silent") else ("",):  # two are an ejection
-                        found[f"{first}-{failure}-{second}{stream}"] = {"backends": backends, **quick}
+                    found |= _pair(f"{first}-{failure}-{second}", first, second, failure)
+    for number, (_, first, second, failure) in enumerate(SAMPLE):
+        found |= _pair(f"sample-{number}", first, second, failure)
     return found
+
+
+def _pair(name: str, first: str, second: str, failure: str) -> dict[str, Any]:
+    backends = [backend(first, gone=failure == "refused"), backend(second)]
+    group = {"backends": backends, **(QUICK if failure == "silent" else {})}
+    return {name: group, f"{name}-s": group} if failure in TIMED else {name: group}
 
 
 def start_mixture(start: Start, foreign: dict[str, Foreign], *, pairs: bool, **changes: Any) -> Running:
@@ -52,10 +73,14 @@ def start_mixture(start: Start, foreign: dict[str, Foreign], *, pairs: bool, **c
     providers["signed"] = {**PROVIDERS["bedrock"].configured(foreign["bedrock"].port), **signed}
     models = {
         **(_pairs() if pairs else {}),
-        **{f"only-{kind}": {"backends": [backend(kind)], **STALL} for kind in KINDS},
+        **{f"only-{kind}": [backend(kind)] for kind in KINDS},
+        **{f"stall-{kind}": {"backends": [backend(kind)], **STALL} for kind in KINDS},
         **{PROVIDERS[kind].model: [backend(other(kind)), kind] for kind in KINDS},
         **{f"signed-{kind}": [f"signed/{NOVA}", backend(kind)] for kind in KINDS},
         **{f"{kind}-signed": [backend(kind), f"signed/{NOVA}"] for kind in KINDS},
+        **{f"last-{tongue}": [*map(backend, kinds)] for tongue, kinds in LAST.items()},
+        "lost": [*map(backend, ("openai", "anthropic"))],
+        "used": [*map(backend, ("openai", "azure"))],
         "form": ["openai/whisper-1", "azure"],
         **GROUPS,
     }

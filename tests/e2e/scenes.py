@@ -79,8 +79,11 @@ SCENES = {
         Scene("thinking", ("It is jane.doe@", "example.com."), ("Who? ", "jane.do", "e@example.com", ", I think.")),
         Scene("structured", ('{"city": "Par', 'is", "to": "jane.doe', '@example.com"', "}")),
         Scene("long", _LONG),
+        Scene("ponder", (), ("I won", "der why."), (_weather(1, "Paris"),)),
     )
 }  # fmt: skip
+PLAIN = tuple(name for name in SCENES if name != "ponder")
+"""Scenes that are asked for by themselves; the other comes before what a tool gave."""
 ERRORS = {"limited": 429, "wrong": 400, "broken": 500}
 """Scenes that are errors."""
 COMPLAINT = f"not so, {MAIL}"

@@ -31,7 +31,10 @@ KEYS = {
 }
 """What clients come with; none of it may reach a provider."""
 DESCRIPTION = "Tells somebody the weather."
-WITH_TOOLS = ("tool", "tools", "result")
+FIRST = {"result": "tool", "pondered": "ponder"}
+"""Conversations in which a tool is called and gives its result, by the scene they begin with."""
+WITH_TOOLS = ("tool", "tools", *FIRST)
+THINKING = ("thinking", "pondered")
 
 
 class Weather(pydantic.BaseModel):
@@ -111,14 +114,14 @@ class OpenAIChat:
         if scene in WITH_TOOLS:
             function = {"name": "get_weather", "description": DESCRIPTION, "parameters": WEATHER, "strict": True}
             asked["tools"] = [{"type": "function", "function": function}]
-        if scene == "thinking":
+        if scene in THINKING:
             asked["reasoning_effort"] = "low"
         if scene == "structured":
             asked["response_format"] = Weather
-        if scene == "result":
-            asked["messages"][0]["content"] = prompt("tool")
+        if scene in FIRST:
+            asked["messages"][0]["content"] = prompt(FIRST[scene])
             first = self._said(asked, stream)[0].choices[0].message
-            results = [{"role": "tool", "tool_call_id": each.id, "content": RESULT} for each in first.tool_calls]
+            results = [{"role": "tool", "tool_call_id": each.id, "content": RESULT} for each in first.tool_calls or []]
             asked["messages"] += [first.to_dict(warnings=False), *results]
         found, pieces = self._said(asked, stream)
         message, usage = found.choices[0].message, found.usage
@@ -150,12 +153,12 @@ class OpenAIResponses(OpenAIChat):
         if scene in WITH_TOOLS:
             tool = {"name": "get_weather", "description": DESCRIPTION, "parameters": WEATHER, "strict": True}
             asked["tools"] = [{"type": "function", **tool}]
-        if scene == "thinking":
+        if scene in THINKING:
             asked["reasoning"] = {"effort": "low", "summary": "auto"}
         if scene == "structured":
             asked["text_format"] = Weather
-        if scene == "result":
-            asked["input"][0]["content"] = prompt("tool")
+        if scene in FIRST:
+            asked["input"][0]["content"] = prompt(FIRST[scene])
             first = self._said(asked, stream)[0].output
             asked["input"] += [each.to_dict(warnings=False) for each in first]
             asked["input"] += [
@@ -197,7 +200,7 @@ class Anthropic:
         asked = claude_asked(scene) | {"model": model}
         if scene == "structured":
             asked["output_format"] = Weather
-        if scene == "result":
+        if scene in FIRST:
             first = self._said(asked, stream)[0]
             asked["messages"] += claude_results([each.to_dict(warnings=False) for each in first.content])
         found, pieces = self._said(asked, stream)
@@ -215,11 +218,11 @@ def claude_asked(scene: str) -> dict[str, Any]:
     """A request in Anthropic's shape."""
     asked: dict[str, Any] = {
         "max_tokens": 4000,
-        "messages": [{"role": "user", "content": prompt("tool" if scene == "result" else scene)}],
+        "messages": [{"role": "user", "content": prompt(FIRST.get(scene, scene))}],
     }
     if scene in WITH_TOOLS:
         asked["tools"] = [{"name": "get_weather", "description": DESCRIPTION, "input_schema": WEATHER}]
-    if scene == "thinking":
+    if scene in THINKING:
         asked["thinking"] = {"type": "enabled", "budget_tokens": 1024}
     return asked
 
@@ -266,14 +269,14 @@ class Gemini:
                 name="get_weather", description=DESCRIPTION, parameters_json_schema=WEATHER
             )
             config.tools = [types.Tool(function_declarations=[function])]
-        if scene == "thinking":
+        if scene in THINKING:
             config.thinking_config = types.ThinkingConfig(include_thoughts=True, thinking_budget=1024)
         if scene == "structured":
             config.response_mime_type = "application/json"
             config.response_schema = Weather
-        first = prompt("tool" if scene == "result" else scene)
+        first = prompt(FIRST.get(scene, scene))
         contents = [types.Content(role="user", parts=[types.Part.from_text(text=first)])]
-        if scene == "result":
+        if scene in FIRST:
             parts = [part for each in self._said(model, contents, config, stream) for part in _parts(each)]
             contents.append(types.Content(role="model", parts=parts))
             given = [
@@ -326,7 +329,7 @@ class Converse:
         )  # fmt: skip
 
     def ask(self, model: str, scene: str, stream: bool) -> Said:
-        first = prompt("tool" if scene == "result" else scene)
+        first = prompt(FIRST.get(scene, scene))
         asked: dict[str, Any] = {
             "modelId": model,
             "messages": [{"role": "user", "content": [{"text": first}]}],
@@ -335,12 +338,12 @@ class Converse:
         if scene in WITH_TOOLS:
             spec = {"name": "get_weather", "description": DESCRIPTION, "inputSchema": {"json": WEATHER}}
             asked["toolConfig"] = {"tools": [{"toolSpec": spec}]}
-        if scene == "thinking":
+        if scene in THINKING:
             asked["additionalModelRequestFields"] = {"thinking": {"type": "enabled", "budget_tokens": 1024}}
         if scene == "structured":
             schema = {"schema": json.dumps(WEATHER), "name": "weather"}
             asked["outputConfig"] = {"textFormat": {"type": "json_schema", "structure": {"jsonSchema": schema}}}
-        if scene == "result":
+        if scene in FIRST:
             content = self._said(asked, stream)[0]
             results = [
                 {"toolResult": {"toolUseId": each["toolUse"]["toolUseId"], "content": [{"text": RESULT}]}}
@@ -405,7 +408,7 @@ class Invoke(Converse):
         asked = claude_asked(scene) | {"anthropic_version": "bedrock-2023-05-31"}
         if scene == "structured":
             asked["output_config"] = {"format": {"type": "json_schema", "schema": WEATHER}}
-        if scene == "result":
+        if scene in FIRST:
             asked["messages"] += claude_results(self._invoked(model, asked, stream)[0]["content"])
         found, pieces = self._invoked(model, asked, stream)
         said = claude_said(found, None, pieces)

@@ -16,12 +16,13 @@ CASES = ("json-32", "stream-32", "paced-32", "prompt-1m")
 VARIANTS = (BARE, "all guards", "no policies, grpc.aio")
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.faults  # it wants the machine for itself
+@pytest.mark.timeout(280)
 def test_the_benchmark_runs_and_every_answer_is_right(tmp_path: Path) -> None:
     figures = tmp_path / "figures.json"
     command = [sys.executable, "-m", "tests.bench", "--smoke", "--json", str(figures), "--variants", ";".join(VARIANTS)]
     command += [word for case in CASES for word in ("--only", case)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=50, check=False)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     found = orjson.loads(figures.read_bytes())
     assert not found["skipped"]

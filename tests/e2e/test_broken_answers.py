@@ -49,10 +49,10 @@ class Way:
         same = (self.tongue.name, self.kind) in SAME
         return SHAPES[self.tongue.name] if same else PROVIDERS[self.kind].shape
 
-    def take(self, behaviour: Behaviour, *, stream: bool = True) -> Taken:
-        """Let the provider behave so; what the client gets."""
+    def take(self, behaviour: Behaviour, *, stream: bool = True, group: str = "only") -> Taken:
+        """Let the provider behave so; what the client gets. ``group``: ``stall`` has little patience with silence."""
         self.case.on(behaviour, at=self.kind)
-        model = f"only-{self.kind}"
+        model = f"{group}-{self.kind}"
         body = b""
         cut = False
         path, asked = self.tongue.path(model, stream=stream), self.tongue.body(model, "Hello", stream=stream)
@@ -244,7 +244,7 @@ def test_silence_in_the_middle(way: Ways, tongue: str, kind: str) -> None:
     """The processor's own timer ends it, before Envoy's would cut the connection."""
     it = way(tongue, kind)
     shape = it.shape
-    said = it.take(shape.streams([*shape.opening, *map(shape.text, BEGUN)], then="hang")).failed()
+    said = it.take(shape.streams([*shape.opening, *map(shape.text, BEGUN)], then="hang"), group="stall").failed()
     assert said.error == "The provider stopped in the middle of its answer."
     assert it.case.one(kind).ended.wait(5)
     line = it.case.log()
@@ -254,7 +254,7 @@ def test_silence_in_the_middle(way: Ways, tongue: str, kind: str) -> None:
 @pytest.mark.parametrize(("tongue", "kind"), SILENT)
 def test_silence_before_any_text(way: Ways, tongue: str, kind: str) -> None:
     it = way(tongue, kind)
-    it.take(it.shape.streams([*it.shape.opening], then="hang")).refused(504, "upstream_stalled")
+    it.take(it.shape.streams([*it.shape.opening], then="hang"), group="stall").refused(504, "upstream_stalled")
 
 
 @of_all

@@ -114,7 +114,7 @@ def test_asked_of_openai_for_clients_that_are_always_told(case: Mixed, tongue: s
 def test_after_a_failover(mixed: Mixed, usage: bool) -> None:
     mixed.on(PROVIDERS["openai"].shape.fails(500), at="openai")
     mixed.on(CHAT.streams(EVENTS), at="azure")
-    answer = mixed.ask("openai-500-azure", stream=True, usage=usage)
+    answer = mixed.ask("used", stream=True, usage=usage)
     assert answer.content == (RAW if usage else HIDDEN)
     for kind in ("openai", "azure"):
         assert mixed.one(kind).json()["stream_options"] == {"include_usage": True}

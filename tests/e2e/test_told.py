@@ -16,7 +16,7 @@ LOST: dict[str, Any] = {"seed": 7, "presence_penalty": 0.5}
 
 
 @STREAMS
-@pytest.mark.parametrize("model", ["only-anthropic", "openai-500-anthropic"])
+@pytest.mark.parametrize("model", ["only-anthropic", "lost"])
 def test_losses_of_a_request(mixed: Mixed, model: str, stream: bool) -> None:
     """The same whether the only backend's body is made by the router filter, or by the filter of the attempt."""
     mixed.on(PROVIDERS["openai"].shape.fails(500), at="openai")

@@ -85,6 +85,7 @@ def test_an_upstream_attempt_is_closed_cleanly(server: Server, channel: grpc.Cha
     assert found == {
         ":path": b"/v1/chat/completions",
         ":authority": b"127.0.0.1:1",
+        "user-agent": b"llm-extproc",
         "authorization": b"Bearer sk-MARKERKEY0123456789",
         "content-length": b"12",
         "content-type": b"application/json",

@@ -41,7 +41,7 @@ def encode(request: Request, losses: Losses) -> dict[str, Any]:
     if tools := _tools(request, losses):
         body["toolConfig"] = tools
     choice = tools.get("toolChoice", {})
-    more = think(request, "any" in choice or "tool" in choice, losses)
+    more = think(request, body["messages"], "any" in choice or "tool" in choice, losses)
     if config := _inference(request, more, losses):
         body["inferenceConfig"] = config
     if more:

@@ -1,7 +1,8 @@
 """How much a request lets a model think: every maker's models on Bedrock have a way of their own to be told.
 
 Source: Amazon Bedrock user guide, "Extended thinking" and "Adaptive thinking" (Claude), "Extended thinking" (Nova 2), "OpenAI
-models", "Qwen models". With thinking Claude takes neither a forced tool nor sampling.
+models", "Qwen models". With thinking Claude takes neither a forced tool nor sampling, and the turn that tools have just
+answered must begin with thoughts.
 """
 
 from __future__ import annotations
@@ -31,14 +32,14 @@ def lose(request: Request, name: str, losses: Losses, reason: str = "no such set
     losses.add(request.where.get(name, tuple(name.split("."))), reason)
 
 
-def think(request: Request, forced: bool, losses: Losses) -> dict[str, Any]:
-    """What ``additionalModelRequestFields`` says of thinking. ``forced``: a tool must be called."""
+def think(request: Request, turns: list[dict[str, Any]], forced: bool, losses: Losses) -> dict[str, Any]:
+    """What ``additionalModelRequestFields`` says of thinking, beside these turns. ``forced``: a tool must be called."""
     wanted = request.thinking
     if wanted is None:
         return {}
     model = request.model
     if is_claude(model):
-        return _claude(request, wanted, claude(model), forced, losses)
+        return _claude(request, wanted, claude(model), _hindrance(turns, forced), losses)
     if wanted.show is not None:
         lose(request, "thinking", losses, "it cannot be said what is shown")
     effort = _effort(wanted)
@@ -72,7 +73,7 @@ def _one(effort: str, request: Request, losses: Losses) -> str:
     return "low" if effort == "minimal" else "high" if effort in ("xhigh", "max") else "medium"
 
 
-def _claude(request: Request, wanted: Thinking, model: Claude, forced: bool, losses: Losses) -> dict[str, Any]:
+def _claude(request: Request, wanted: Thinking, model: Claude, hindrance: str, losses: Losses) -> dict[str, Any]:
     if wanted.effort == "none" or wanted.budget == 0:
         return {"thinking": {"type": "disabled"}} if model.stops else {}
     if model.adaptive and not (model.budgets and wanted.budget and wanted.budget > 0):
@@ -81,7 +82,7 @@ def _claude(request: Request, wanted: Thinking, model: Claude, forced: bool, los
         if effort := _claudes(request, wanted, model, losses):
             fields["output_config"] = {"effort": effort}
     else:
-        budget = _budget(request, wanted, forced, losses)
+        budget = _budget(request, wanted, hindrance, losses)
         if not budget:
             return {}
         config = {"type": "enabled", "budget_tokens": budget}
@@ -106,10 +107,26 @@ def _claudes(request: Request, wanted: Thinking, model: Claude, losses: Losses) 
     return effort
 
 
-def _budget(request: Request, wanted: Thinking, forced: bool, losses: Losses) -> int:
-    """Tokens to think of a model that takes them; 0 where this request cannot let it think."""
+def _hindrance(turns: list[dict[str, Any]], forced: bool) -> str:
+    """Why Claude cannot be given a budget to think; empty where it can."""
     if forced:
-        lose(request, "thinking", losses, "not together with a tool that must be called")
+        return "not together with a tool that must be called"
+    return "the turn it goes on with has no thoughts" if _unthought(turns) else ""
+
+
+def _unthought(turns: list[dict[str, Any]]) -> bool:
+    """Whether the turn that tools have just answered does not begin with thoughts."""
+    if len(turns) < 2 or turns[-2]["role"] != "assistant":
+        return False
+    said = turns[-2]["content"]
+    called = any("toolResult" in each for each in turns[-1]["content"])
+    return called and not (said and "reasoningContent" in said[0])
+
+
+def _budget(request: Request, wanted: Thinking, hindrance: str, losses: Losses) -> int:
+    """Tokens to think of a model that takes them; 0 where this request cannot let it think."""
+    if hindrance:
+        lose(request, "thinking", losses, hindrance)
         return 0
     budget = wanted.budget if wanted.budget is not None and wanted.budget > 0 else 0
     budget = max(_LEAST, budget or EFFORT_TOKENS.get(wanted.effort or "high", 0))

@@ -214,6 +214,23 @@ def test_thinking(model, wanted, more, lost):
     assert found.get("thinking", "") == lost
 
 
+def test_a_turn_without_thoughts_is_not_gone_on_with_thinking():
+    """As Claude's own API: the turn that tools have just answered must begin with thoughts."""
+    called, result = turn(ToolCall("c", "f", "{}"), role="assistant"), turn(ToolResult("c", [Text("1")]))
+    thought = turn(Reasoning("why", signature="sig", maker="claude"), *called.parts, role="assistant")
+    more = {"thinking": Thinking("low"), "tools": [Tool("f")]}
+    body, lost = written(QUESTION, called, result, **more)
+    assert "thinking" not in body.get("additionalModelRequestFields", {})
+    assert lost == {"thinking": "the turn it goes on with has no thoughts"}
+    body, lost = written(QUESTION, thought, result, **more)
+    assert body["additionalModelRequestFields"]["thinking"]["type"] == "enabled"
+    assert lost == {}
+    body, _ = written(QUESTION, called, result, turn(Text("ok"), role="assistant"), QUESTION, **more)
+    assert body["additionalModelRequestFields"]["thinking"]["type"] == "enabled"
+    body, _ = written(QUESTION, called, result, model=NEW, **more)
+    assert body["additionalModelRequestFields"]["thinking"]["type"] == "adaptive"
+
+
 def test_thinking_goes_with_no_forced_tool_and_little_sampling():
     body, lost = written(thinking=Thinking("low"), tools=[Tool("f")], tool_choice=ToolChoice("required"))
     assert "additionalModelRequestFields" not in body
