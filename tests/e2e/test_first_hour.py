@@ -19,6 +19,7 @@ import pytest
 import yaml
 
 from tests.e2e.authority import Authority
+from tests.e2e.faults import until
 from tests.e2e.harness import KEYS, config
 from tests.e2e.upstream import Upstream, completion, respond
 
@@ -153,13 +154,13 @@ def test_a_program_and_its_gateway(desk: Desk, upstreams: dict[str, Upstream], a
     (received,) = upstreams["a"].of(answering)
     assert b"I am [email]" in received.body
     assert received.header("authorization") == f"Bearer {KEYS['KEY_A']}"
-    assert desk.left() == []
+    until(lambda: not desk.left(), "nothing is left running")
     assert refused(url)
     assert not (desk.folder / "state" / "pid").exists()
 
 
 def test_two_at_once(desk: Desk, upstreams: dict[str, Upstream], answering: str) -> None:
-    """Each has a gateway of its own, and neither an ``extproc up`` nor the other is in its way."""
+    """Each has a gateway of its own, and none is in the other's way."""
     with (
         desk.start("run", "--", sys.executable, "-c", WAITING) as waiting,
         desk.start("run", "--", sys.executable, "-c", OPENAI, answering) as asking,
@@ -172,7 +173,7 @@ def test_two_at_once(desk: Desk, upstreams: dict[str, Upstream], answering: str)
         waiting.send_signal(signal.SIGTERM)
         out, err = waiting.communicate(timeout=60)
         assert (waiting.returncode, out, err) == (5, "", "")
-    assert desk.left() == []
+    until(lambda: not desk.left(), "nothing is left running")
 
 
 def test_over_tls_the_authority_comes_along(desk: Desk, answering: str) -> None:
@@ -183,7 +184,7 @@ def test_over_tls_the_authority_comes_along(desk: Desk, answering: str) -> None:
     assert (status, err) == (7, "")
     assert redacted(out).startswith("https://localhost:")
     lines = [json.loads(line) for line in (desk.folder / "log.jsonl").read_text("utf-8").splitlines()]
-    assert [each["event"] for each in lines if each["event"] != "exchange"] == ["ready"]
+    assert "ready" in [each["event"] for each in lines]
     assert [each["request_id"] for each in lines if each["event"] == "exchange"] in ([answering], [])  # it may be cut
 
 
@@ -200,7 +201,7 @@ def test_what_cannot_start_runs_nothing(desk: Desk) -> None:
     assert (status, out) == (1, "")
     assert "broken on purpose\n" in err
     assert err.splitlines()[-1].startswith("error: Envoy ")
-    assert desk.left() == []
+    until(lambda: not desk.left(), "nothing is left running")
 
 
 @pytest.fixture

@@ -154,7 +154,8 @@ def test_run_without_a_command(folder, capsys):
 
 def test_run_with_a_command_that_is_not_there(folder, capsys):
     assert main(["run", "--", "no-such-program", "--config"]) == 127
-    assert capsys.readouterr().err == "error: no-such-program is not there\n"
+    assert main(["run", "no-such-program", "-c"]) == 127
+    assert capsys.readouterr().err == "error: no-such-program is not there\n" * 2
 
 
 def test_run_with_a_configuration_that_is_wrong(folder, capsys):
