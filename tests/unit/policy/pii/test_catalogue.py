@@ -103,7 +103,7 @@ FALSE = {
     "eu_vat": ["ATU13585626", "DE 136695977", "GB 980 7806 85", "XX136695976"],
     "bitcoin": ["bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t5", "bc1Qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4",
                 "bc1qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqq", "1111111111111111111114oLvT3"],
-    "ethereum": ["0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAeD", "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAe",
+    "ethereum": ["0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAeDd", "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAe",
                  "0x0000000000000000000000000000000000000000"],
     "coordinates": ["95.12345, 13.40500", "52.1, 13.4", "52.52000, 190.40500", "1.25000, 2.50000, 3.75000"][:3],
     "birth_date": ["on 12/27/1986", "born in the USA", "born 40/40/1986"],

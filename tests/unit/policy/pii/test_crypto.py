@@ -3,25 +3,7 @@
 import pytest
 
 from extproc.policy.pii.crypto import base58check, bech32, ethereum, solana
-from extproc.policy.pii.keccak import keccak_256
 from tests.personal import base58, wallet
-
-
-@pytest.mark.parametrize(
-    ("data", "wanted"),
-    [
-        (b"", "c5d2460186f7233c927e7db2dcc703c0e500b653ca82273b7bfad8045d85a470"),
-        (b"abc", "4e03657aea45a94fc7d47ba826c8d667c0d1e6e33a64a036ec44f58fa12d6c45"),
-    ],
-)
-def test_keccak_is_what_its_authors_publish(data, wanted):
-    assert keccak_256(data).hex() == wanted
-
-
-def test_keccak_takes_one_block():
-    assert len(keccak_256(b"x" * 135)) == 32
-    with pytest.raises(ValueError, match="one block"):
-        keccak_256(b"x" * 136)
 
 
 @pytest.mark.parametrize(
@@ -33,11 +15,11 @@ def test_keccak_takes_one_block():
         "0xD1220A0cf47c7B9Be7A2E6BA89F429762e7b9aDb",
     ],
 )
-def test_mixed_case_is_the_checksum_of_ethereum(address):
+def test_addresses_of_ethereum_are_found_whatever_their_checksum_says(address):
     assert ethereum(address) == 42
     assert ethereum(address.lower()) == 42
     at = next(at for at in range(2, 42) if address[at].isalpha())
-    assert ethereum(address[:at] + address[at].swapcase() + address[at + 1 :]) == 0
+    assert ethereum(address[:at] + address[at].swapcase() + address[at + 1 :]) == 42
 
 
 def test_a_run_of_one_digit_is_no_address():
