@@ -31,7 +31,7 @@ class Wanted:
     """What a client asks for, as far as it matters to where it goes.
 
     ``model`` is the public name; ``named``: bodies of this format name it. ``listed``: a stream is wanted as one array.
-    ``betas``: what the client's ``anthropic-beta`` header lists.
+    ``betas``: what the client's ``anthropic-beta`` header lists. ``sealed``: it may have reasoning of other makers.
     """
 
     operation: str
@@ -41,6 +41,7 @@ class Wanted:
     named: bool = True
     listed: bool = False
     betas: tuple[str, ...] = ()
+    sealed: bool = False
 
     def told(self) -> dict[str, Any]:
         """As dynamic metadata, for the upstream filter."""
@@ -51,6 +52,7 @@ class Wanted:
             "stream": self.stream,
             "named": self.named,
             "betas": ",".join(self.betas),
+            "sealed": self.sealed,
         }
 
     @classmethod
@@ -63,6 +65,7 @@ class Wanted:
             told.get("stream") is True,
             told.get("named") is True,
             betas=betas(str(told.get("betas", ""))),
+            sealed=told.get("sealed") is True,
         )
 
 
@@ -116,7 +119,7 @@ def prepare(plan: Plan, wanted: Wanted, raw: bytes, value: dict[str, Any] | None
     if not plan.converts:
         if wanted.named and call.model != wanted.model:
             raw = set_member(raw, "model", dump(call.model))
-        raw = _own_reasoning(raw, call, losses)
+        raw = own_reasoning(raw, call, losses)
         return _adjusted(kind, raw, call, losses) if kind.adjusts(call) else raw
     reader, writer = FORMATS[wanted.format].codec, _writer(kind, call)
     if reader is None or writer is None:
@@ -135,9 +138,14 @@ def _writer(kind: Kind, call: Call) -> Codec | None:
     return FORMATS[call.format].codec
 
 
-def _own_reasoning(raw: bytes, call: Call, losses: Losses) -> bytes:
+def sealed(format_: str, raw: bytes) -> bool:
+    """Whether a body may have reasoning of other makers; see ``formats.openai_responses.seals``."""
+    return format_ == "openai-responses" and b'"extproc-' in raw
+
+
+def own_reasoning(raw: bytes, call: Call, losses: Losses) -> bytes:
     """A request without the reasoning of other makers, which a client of Responses keeps for them."""
-    if call.format != "openai-responses" or b'"extproc-' not in raw:
+    if not sealed(call.format, raw):
         return raw
     items = seals.foreign(parse(raw))
     for item in items:

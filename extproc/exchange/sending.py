@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from extproc.chat.losses import Losses
@@ -44,10 +45,15 @@ def send(
     with_usage = planning.with_usage(group, wanted, raw, value)
     plans = planning.choose(group, wanted, raw, value)
     body = raw if with_usage is None else with_usage
+    losses = Losses()
     if group.only:
-        losses = Losses()
         body = planning.ready(plans[0], wanted, body, None, losses)
-        record.losses += [f"{path}: {why}" for path, why in losses.found]
+    elif planning.sealed(wanted.format, body):
+        if len(group.abilities) > 1:  # it depends on who gets it
+            wanted = replace(wanted, sealed=True)
+        elif not plans[0].converts:
+            body = planning.own_reasoning(body, plans[0].call, losses)
+    record.losses += [f"{path}: {why}" for path, why in losses.found]
     sent, media = _written(read, body)
     changed = None if sent is received else sent
     return Sent(

@@ -67,7 +67,7 @@ class UpstreamExchange:
         self._plan, self._wanted, self._request = found, wanted, event
         self._media = str(decision.get("media", ""))
         renames = wanted.named and found.call.model != wanted.model
-        if event.end or not (found.changes or renames or _signs(found)):
+        if event.end or not (found.changes or renames or _signs(found) or (wanted.sealed and not found.converts)):
             # Nothing to change in the body: Envoy sends it on as the router filter left it.
             self.answered = True
             length = str(int(decision.get("length", 0)))

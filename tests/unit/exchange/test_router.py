@@ -37,6 +37,7 @@ def test_request_passes_unchanged_with_its_decision():
         "stream": False,
         "named": True,
         "betas": "",
+        "sealed": False,
     }
     assert (REROUTE, group.slug) in effect.mutation.set
 

@@ -1,0 +1,58 @@
+"""Reasoning of other makers, which clients of Responses keep, goes to nobody who could not read it, whoever the backends."""
+
+import orjson
+import pytest
+
+from extproc import events
+from extproc.exchange.forward import DECISION
+from extproc.exchange.router import RouterExchange
+from extproc.exchange.upstream import ATTEMPT, BACKEND, UpstreamExchange
+from tests.unit.exchange.support import compiled
+
+CONFIG = """
+providers:
+  one: {type: openai, base_url: "http://127.0.0.1:1/v1", keys: none}
+  two: {type: openai, base_url: "http://127.0.0.1:2/v1", keys: none}
+  claude: {type: anthropic, base_url: "http://127.0.0.1:3", keys: none}
+models: {only: one/m, same: [one/m, two/m], mixed: [one/m, claude/m], named: [one, claude]}
+policies: {}
+attach: []
+"""
+SEAL = "extproc-claude-4-abcd"
+OWN = {"type": "reasoning", "id": "rs_2", "summary": [], "encrypted_content": "gAAAA-of-openai"}
+FOREIGN = {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": SEAL}
+ASK = {"role": "user", "content": "and now?"}
+
+
+def sent(one, model):
+    """What the router filter lets go on, and its decision."""
+    exchange = RouterExchange(one)
+    headers = {":method": "POST", ":path": "/v1/responses", ":authority": "g", "content-type": "application/json"}
+    exchange.receive(events.RequestHeaders(headers, False))
+    body = orjson.dumps({"model": model, "input": [FOREIGN, OWN, ASK]})
+    (effect,) = exchange.receive(events.RequestBody(body, True))
+    return body if effect.body is None else effect.body, effect.mutation.metadata[DECISION]
+
+
+@pytest.mark.parametrize("model", ["only", "same"])
+def test_where_all_backends_are_alike_the_router_filter_takes_it_out(model, tmp_path):
+    body, decision = sent(compiled(CONFIG, tmp_path), model)
+    assert orjson.loads(body)["input"] == [OWN, ASK]
+    assert not decision["sealed"]
+
+
+@pytest.mark.parametrize("model", ["mixed", "named"])
+def test_where_they_are_not_each_attempt_does(model, tmp_path):
+    one = compiled(CONFIG, tmp_path)
+    body, decision = sent(one, model)
+    assert SEAL.encode() in body
+    for backend in one.group(model).backends:
+        exchange = UpstreamExchange(one)
+        attributes = {BACKEND: backend.id, ATTEMPT: 1}
+        assert exchange.receive(events.RequestHeaders({}, False, attributes, {DECISION: decision})) == [
+            events.ContinueRequest()
+        ]
+        effect, _ = exchange.receive(events.RequestBody(body, True))
+        assert SEAL.encode() not in effect.body
+        if backend.provider == "one":
+            assert orjson.loads(effect.body)["input"] == [OWN, ASK]
