@@ -21,6 +21,7 @@ import orjson
 
 from extproc._pb import ext_proc_pb2 as pb
 from extproc.config.load import load
+from extproc.exchange.planning import Wanted
 from extproc.runtime import Runtime, compile_runtime
 from extproc.service import Service
 from extproc.telemetry import Log
@@ -121,7 +122,14 @@ def attempt_headers(runtime: Runtime) -> bytes:
     _headers(message.request_headers, ATTEMPT)
     attributes = message.attributes["envoy.filters.http.ext_proc"]
     attributes.update({BACKEND: next(iter(runtime.backends)), "upstream.request_attempt_count": 1})
-    decision = {"group": "any-00000000", "model": "gpt-5-mini", "id": REQUEST["x-request-id"]}
+    wanted = Wanted("chat", "openai-chat", "gpt-5-mini", stream=False).told()
+    decision = {
+        "group": "any-00000000",
+        "id": REQUEST["x-request-id"],
+        "length": 1234,
+        "media": "application/json",
+        **wanted,
+    }
     message.metadata_context.filter_metadata["llm.extproc.decision"].update(decision)
     return message.SerializeToString()
 
