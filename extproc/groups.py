@@ -11,7 +11,7 @@ from typing import Final
 from extproc.config.load import Loaded
 from extproc.config.model import Config, ModelGroup
 from extproc.errors import ConfigError, Problem
-from extproc.providers.api import Call, Credential, Kind
+from extproc.providers.api import Credential, Kind
 from extproc.providers.build import Provided
 from extproc.providers.credentials import ClientKey
 from extproc.providers.known import KNOWN, type_of
@@ -62,12 +62,6 @@ class Backend:
     def credentials(self) -> frozenset[str]:
         """The credential headers that an attempt may carry."""
         return self.credential.names if self.credential else frozenset()
-
-    @property
-    def changes(self) -> bool:
-        """Whether an attempt may have to change or sign the body."""
-        signs = self.credential is not None and self.credential.needs_body
-        return signs or self.renames or any(self.kind.adjusts(Call(each, "chat", "")) for each in self.kind.formats)
 
     @property
     def authority(self) -> str:

@@ -87,7 +87,7 @@ def _nowhere() -> Json:
 def _group_cluster(runtime: Runtime, group: Group, layout: Layout) -> Json:
     filters = [{"name": "envoy.filters.http.upstream_codec", "typed_config": typed(types.UPSTREAM_CODEC)}]
     if not group.only:
-        filters.insert(0, upstream_filter(runtime.config, body=_needs_bodies(group)))
+        filters.insert(0, upstream_filter(runtime.config))
     cluster: Json = {
         "@type": types.CLUSTER,
         "name": group.slug,
@@ -137,11 +137,6 @@ def _group_cluster(runtime: Runtime, group: Group, layout: Layout) -> Json:
             "max_ejection_percent": 50,
         }
     return cluster
-
-
-def _needs_bodies(group: Group) -> bool:
-    """Whether an attempt may have to change or sign the body."""
-    return len(group.abilities) > 1 or any(backend.changes for backend in group.backends)
 
 
 def _protocol(group: Group) -> Json:

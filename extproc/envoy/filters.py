@@ -91,11 +91,14 @@ def router_filter(config: Config) -> Json:
     return {"name": types.ROUTER_FILTER, "disabled": True, "typed_config": config_}
 
 
-def upstream_filter(config: Config, *, body: bool) -> Json:
-    """The filter of a cluster with several backends, once an attempt. ``body``: the model's name may have to be changed."""
+def upstream_filter(config: Config) -> Json:
+    """The filter of a cluster with several backends, once an attempt.
+
+    Any client's format may come, so an attempt may have to convert the body; one that does not hangs up before it.
+    """
     mode = {
         "request_header_mode": "SEND",
-        "request_body_mode": "BUFFERED" if body else "NONE",
+        "request_body_mode": "BUFFERED",
         "request_trailer_mode": "SKIP",
         "response_header_mode": "SKIP",
         "response_body_mode": "NONE",

@@ -49,10 +49,7 @@ def send(
     if group.only:
         body = planning.ready(plans[0], wanted, body, None, losses)
     elif planning.sealed(wanted.format, body):
-        if len(group.abilities) > 1:  # it depends on who gets it
-            wanted = replace(wanted, sealed=True)
-        elif not plans[0].converts:
-            body = planning.own_reasoning(body, plans[0].call, losses)
+        wanted = replace(wanted, sealed=True)
     record.losses += [f"{path}: {why}" for path, why in losses.found]
     sent, media = _written(read, body)
     changed = None if sent is received else sent

@@ -437,7 +437,11 @@ class Foreign(Upstream):
         name = asked[0].name
         found = [f"no {each}" for each in _MUST[name] - body.keys()]
         found += [f"{each} in the body" for each in _MUST_NOT.get(name, set()) & body.keys()]
-        if "model" in _MUST[name] and body.get("model") != self.provider.model and self.provider.kind != "azure":
+        if (
+            "model" in _MUST[name]
+            and str(body.get("model")).removesuffix("-twins") != self.provider.model
+            and self.provider.kind != "azure"
+        ):
             found.append(f"the model {body.get('model')}")
         return found
 

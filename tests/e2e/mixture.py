@@ -83,6 +83,7 @@ def start_mixture(start: Start, foreign: dict[str, Foreign], *, pairs: bool, **c
         "used": [*map(backend, ("openai", "azure"))],
         "weighted": [{"use": backend(kind), "weight": 1} for kind in ("anthropic", "openai", "bedrock", "azure")],
         "form": ["openai/whisper-1", "azure"],
+        f"{PROVIDERS['anthropic'].model}-twins": ["gone-anthropic", "anthropic"],
         **GROUPS,
     }
     keys = {each.variable: each.key for each in PROVIDERS.values()}

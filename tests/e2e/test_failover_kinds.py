@@ -157,3 +157,17 @@ def test_a_form_fails_over_with_its_own_boundary(mixed: Mixed) -> None:
         assert boundary
         assert each.body.endswith(b"--" + boundary + b"--\r\n")
         assert each.header("content-length") == str(len(each.body))
+
+
+@STREAMS
+@pytest.mark.parametrize("tongue", ["chat", "responses", "anthropic"])
+def test_two_of_one_kind_under_the_clients_own_name(mixed: Mixed, tongue: str, stream: bool) -> None:
+    """Nothing but the client's format makes these attempts change the body."""
+    model = f"{PROVIDERS['anthropic'].model}-twins"
+    answer = mixed.ask(model, tongue, "I am jane.doe@example.com", stream=stream)
+    assert answer.status_code == 200, answer.text
+    received = mixed.one("anthropic")
+    assert received.json()["model"] == model
+    assert b"max_tokens" in received.body
+    assert b"jane.doe" not in received.body
+    assert mixed.log()["attempts"] == 2

@@ -15,4 +15,4 @@ def test_the_router_filter_waits_longer_than_any_service_may_take(tmp_path, poli
     config = load(path, {"OPENAI_API_KEY": "sk"}).config
     router = router_filter(config)["typed_config"]
     assert (router["message_timeout"], router["max_message_timeout"]) == (patience, patience)
-    assert upstream_filter(config, body=True)["typed_config"]["message_timeout"] == "4s"
+    assert upstream_filter(config)["typed_config"]["message_timeout"] == "4s"
