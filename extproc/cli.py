@@ -68,12 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     init.add_argument("file", metavar="FILE", nargs="?", default="extproc.yaml", help="where to (extproc.yaml)")
     init.add_argument("--force", action="store_true", help="overwrite a file that is there")
 
-    demo = _command(commands_, "demo", commands.demo, "show a redacted, streamed answer with a built-in fake model")
-    _runs_envoy(demo)
-    demo.add_argument("--host", metavar="ADDRESS", help="address to listen on (127.0.0.1)")
-    demo.add_argument("--port", type=int, help="port of the TLS listener (8443; another one if it is taken)")
-    demo.add_argument("--once", action="store_true", help="end after the demonstration instead of staying up")
-
+    _demo(_command(commands_, "demo", commands.demo, "show a redacted, streamed answer with a built-in fake model"))
     check = _command(commands_, "check", commands.check, "check the configuration and its packs; status 1 on errors")
     _configured(check)
     check.add_argument(
@@ -98,6 +93,13 @@ def _parser() -> argparse.ArgumentParser:
     _configured(render)
     _placed(render)
     return parser
+
+
+def _demo(demo: argparse.ArgumentParser) -> None:
+    _runs_envoy(demo)
+    demo.add_argument("--host", metavar="ADDRESS", help="address to listen on (127.0.0.1)")
+    demo.add_argument("--port", type=int, help="port of the TLS listener (8443; another one if it is taken)")
+    demo.add_argument("--once", action="store_true", help="end after the demonstration instead of staying up")
 
 
 _RUN: Final = """\
