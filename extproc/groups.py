@@ -71,6 +71,8 @@ class Backend:
 
 
 Ability = tuple[str, ...]
+_ABILITIES: Final = 8
+"""Different ones in a group: Envoy is told of every combination of them."""
 
 
 def _ability(backend: Backend) -> Ability:
@@ -162,6 +164,9 @@ def compile_groups(loaded: Loaded, providers: Mapping[str, Provided], problems: 
                     keys, "a client's own key may only go to one provider: use one with `keys: client` alone"
                 )
             )
+        if len({_ability(each) for each in backends}) > _ABILITIES:
+            problems.append(loaded.problem(keys, f"more than {_ABILITIES} backends that speak differently"))
+            continue
         compiled.append(
             Group(
                 name=name,

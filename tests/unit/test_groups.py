@@ -2,6 +2,7 @@
 
 import pytest
 
+from extproc.errors import ConfigError
 from extproc.exchange.planning import Wanted, choose
 from extproc.framing.jsontext import dump
 from tests.unit.exchange.support import compiled
@@ -42,3 +43,11 @@ def test_a_subset_has_exactly_the_backends_that_can_serve(tmp_path, asked, able)
 
 def test_backends_of_one_kind_with_models_alike_are_one_subset(tmp_path):
     assert len(compiled(CONFIG, tmp_path).group("alike").abilities) == 1
+
+
+def test_the_subsets_envoy_is_told_of_have_a_bound(tmp_path):
+    types = ["openai", "groq", "mistral", "deepseek", "xai", "openrouter", "together", "cerebras", "ollama"]
+    providers = ", ".join(f'{each}: {{base_url: "http://127.0.0.1:1/v1", keys: none}}' for each in types)
+    compiled(f"providers: {{{providers}}}\nmodels: {{m: [{', '.join(types[:8])}]}}", tmp_path)
+    with pytest.raises(ConfigError, match="more than 8 backends that speak differently"):
+        compiled(f"providers: {{{providers}}}\nmodels: {{m: [{', '.join(types)}]}}", tmp_path)
