@@ -7,6 +7,7 @@ from typing import Any
 
 from extproc.errors import LimitExceeded
 from extproc.formats.base import Format
+from extproc.formats.signed import Signatures
 from extproc.formats.walk import MAX_TEXTS
 from extproc.framing.jsontext import Path, dump, replace
 from extproc.policy.api import Decision, Outcome, Phase, Tally
@@ -41,6 +42,7 @@ def inspect(
     values: dict[Path, bytes] = {spans[index].path: dump(text) for index, text in decision.texts.items()}
     if phase is Phase.RESPONSE:
         values = silenced(values, format_.echoes(value, set(values)))
+    values |= Signatures(format_).blanked(value, values)
     ends: dict[Path, bytes] = {}
     for index in sorted(decision.cuts):  # what the first one takes away or ends stays so
         edits = format_.cut(value, spans[index].path, decision.cuts[index])

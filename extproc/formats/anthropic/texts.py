@@ -5,9 +5,10 @@ Source: Claude API reference, "Messages". What a tool is given is anybody's JSON
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Iterator
 from typing import Any, Final
 
-from extproc.formats.base import Span
+from extproc.formats.base import Signed, Span
 from extproc.formats.walk import Sourced, Walk
 from extproc.framing.jsontext import Path
 from extproc.policy.api import Scope
@@ -113,6 +114,31 @@ def of_answer(body: Any) -> list[Span]:
         elif value:
             TEXTS.member(key, value, (), Scope.ASSISTANT, found)
     return found
+
+
+def signed(body: Any) -> Iterator[Signed]:
+    """The thoughts of a request, an answer or an event; those of a stream belong to their block."""
+    if not isinstance(body, dict):
+        return
+    messages = body.get("messages")
+    for index, message in enumerate(messages if isinstance(messages, list) else ()):
+        yield from _thoughts(message, ("messages", index), index)
+    yield from _thoughts(body, (), "")
+    yield from _thoughts(body.get("message"), ("message",), "")
+    for name in ("content_block", "delta"):
+        if isinstance(value := body.get(name), dict) and not {"thinking", "signature"}.isdisjoint(value):
+            yield _thought(value, (name,), str(body.get("index")))
+
+
+def _thoughts(message: Any, path: Path, key: Hashable) -> Iterator[Signed]:
+    content = message.get("content") if isinstance(message, dict) else None
+    for index, each in enumerate(content if isinstance(content, list) else ()):
+        if isinstance(each, dict) and each.get("type") == "thinking":
+            yield _thought(each, (*path, "content", index), (key, index))
+
+
+def _thought(value: dict[str, Any], path: Path, key: Hashable) -> Signed:
+    return Signed(path, key, "signature" if value.get("signature") else "")
 
 
 def unscanned(body: dict[str, Any]) -> list[str]:

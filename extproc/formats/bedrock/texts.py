@@ -5,9 +5,10 @@ Source: Amazon Bedrock API reference, ``ContentBlock`` and what it is made of.
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Iterator
 from typing import Any, Final
 
-from extproc.formats.base import Span
+from extproc.formats.base import Signed, Span
 from extproc.formats.walk import Walk
 from extproc.framing.jsontext import Path
 from extproc.policy.api import Scope
@@ -128,6 +129,36 @@ def _output(config: Any, path: Path, found: list[Span]) -> None:
     for span in inside:
         span.json = span.path[-2:] == ("jsonSchema", "schema") and not span.fixed
     found += inside
+
+
+def signed(body: Any) -> Iterator[Signed]:
+    """The thoughts of a request, an answer or an event; those of a stream belong to their block."""
+    if not isinstance(body, dict):
+        return
+    messages = body.get("messages")
+    for index, message in enumerate(messages if isinstance(messages, list) else ()):
+        yield from _thoughts(message, ("messages", index), index)
+    output = body.get("output")
+    yield from _thoughts(output.get("message") if isinstance(output, dict) else None, ("output", "message"), "")
+    if isinstance(value := body.get("contentBlockDelta"), dict):
+        delta = value.get("delta")
+        thought = delta.get("reasoningContent") if isinstance(delta, dict) else None
+        if isinstance(thought, dict):
+            here = ("contentBlockDelta", "delta", "reasoningContent")
+            yield _thought(thought, here, str(value.get("contentBlockIndex")))
+
+
+def _thoughts(message: Any, path: Path, key: Hashable) -> Iterator[Signed]:
+    content = message.get("content") if isinstance(message, dict) else None
+    for index, block in enumerate(content if isinstance(content, list) else ()):
+        thought = block.get("reasoningContent") if isinstance(block, dict) else None
+        said = thought.get("reasoningText") if isinstance(thought, dict) else None
+        if isinstance(said, dict):
+            yield _thought(said, (*path, "content", index, "reasoningContent", "reasoningText"), (key, index))
+
+
+def _thought(value: dict[str, Any], path: Path, key: Hashable) -> Signed:
+    return Signed(path, key, "signature" if value.get("signature") else "")
 
 
 def unscanned(messages: Any) -> list[str]:
