@@ -21,6 +21,7 @@ class Span:
     """A text inside a JSON document: where, whose words, and the text; ``json``: the text is itself JSON source.
 
     ``fixed``: it is the name of the member at ``path``. It cannot be replaced: where it would be, everything is refused.
+    ``track``, in a whole answer, is equal for texts that are one in its stream: clients show them without a gap.
     """
 
     path: Path
@@ -28,6 +29,7 @@ class Span:
     text: str
     json: bool = False
     fixed: bool = False
+    track: Hashable = None
 
 
 @dataclass(slots=True)

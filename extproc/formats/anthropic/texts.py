@@ -34,6 +34,8 @@ _UNSCANNED: Final = {
     "audio": "audio",
     "video": "video",
 }
+RUNS: Final = {"text": "text", "thinking": "thinking"}
+"""Blocks whose texts go on in their neighbours of the same type, and the member each is in."""
 _READABLE: Final = frozenset({"text", "content"})
 """Sources of documents that bring words."""
 
@@ -66,8 +68,16 @@ def blocks(value: Any, path: Path, scope: Scope, found: list[Span]) -> None:
     if not isinstance(value, list):
         TEXTS.value(value, path, scope, found)
         return
+    run: tuple[Any, int] = (None, 0)
     for index, child in enumerate(value):
+        first = len(found)
         block(child, (*path, index), scope, found)
+        kind = child.get("type") if isinstance(child, dict) else None
+        run = (kind, index) if kind != run[0] else run
+        name = RUNS.get(kind) if isinstance(kind, str) else None
+        for span in found[first:] if name else ():
+            if span.path == (*path, index, name) and not span.fixed:
+                span.track = (path, *run)
 
 
 def _message(message: Any, path: Path, found: list[Span]) -> None:

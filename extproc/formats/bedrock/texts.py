@@ -60,10 +60,35 @@ def told(message: Any, path: Path, scope: Scope, found: list[Span]) -> None:
     TEXTS.names(message, path, scope, found)
     for key, value in message.items():
         if key == "content" and isinstance(value, list):
-            for index, block in enumerate(value):
-                _block(block, (*path, key, index), scope, found)
+            _blocks(value, (*path, key), scope, found)
         elif value:
             TEXTS.member(key, value, path, scope, found)
+
+
+_RUNS: Final = {
+    "text": ("text",),
+    "citationsContent": ("citationsContent", "content", "text"),
+    "reasoningContent": ("reasoningContent", "reasoningText", "text"),
+}
+"""Blocks whose texts go on in their neighbours, and the names on the way to each."""
+
+
+def _blocks(content: list[Any], path: Path, scope: Scope, found: list[Span]) -> None:
+    """Add every text of the blocks of a message; what follows one another as text, or as thoughts, is one track."""
+    run = (False, 0)  # whether thoughts, and where they begin
+    for index, block in enumerate(content):
+        first = len(found)
+        _block(block, (*path, index), scope, found)
+        kind = next((name for name in _RUNS if name in block), None) if isinstance(block, dict) else None
+        thinks = kind == "reasoningContent"
+        if kind is None:
+            run = (False, index + 1)
+            continue
+        run = run if run[0] is thinks else (thinks, index)
+        for span in found[first:]:
+            names = tuple(step for step in span.path[len(path) + 1 :] if isinstance(step, str))
+            if names == _RUNS[kind] and not span.fixed:
+                span.track = (path, *run)
 
 
 def _block(block: Any, path: Path, scope: Scope, found: list[Span]) -> None:

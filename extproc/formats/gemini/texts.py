@@ -185,7 +185,11 @@ class Gemini(Google):
         """Every text of a whole answer, a list of events, or an error."""
         found: list[Span] = []
         for path, each in listed(body, ()):
+            first = len(found)
             _answer(each, path, found)
+            candidates = each.get("candidates") if isinstance(each, dict) else None
+            if isinstance(candidates, list):
+                _join(found[first:], candidates, len(path))
         return found
 
     def delta(self, event: Any) -> Delta:
@@ -301,12 +305,25 @@ def _alone(span: Span) -> Piece:
     return Piece(span.path, span.scope, span.text, ("alone", span.path, span.fixed), True, span.json, span.fixed)
 
 
+def _is_said(path: Path) -> bool:
+    """Whether this is the text of one of a candidate's parts."""
+    return len(path) == 6 and path[0] == "candidates" and path[2:4] == ("content", "parts") and path[5] == "text"
+
+
+def _join(spans: list[Span], candidates: list[Any], at: int) -> None:
+    """Tell which texts of an answer its stream would say as one: all that a candidate says, and all that it thinks."""
+    for span in spans:
+        if not span.fixed and _is_said(path := span.path[at:]):
+            number = either(candidates[path[1]], "index")  # type: ignore[index]
+            span.track = (str(number or 0), span.scope is Scope.REASONING)
+
+
 def _piece(span: Span, candidates: list[Any], numbers: list[int]) -> Piece:
     path = span.path
     if path[:1] != ("candidates",) or span.fixed or len(path) < 3:
         return _alone(span)
     number = numbers[path[1]]  # type: ignore[index]
-    if len(path) == 6 and path[2:4] == ("content", "parts") and path[5] == "text":
+    if _is_said(path):
         return Piece(path, span.scope, span.text, (number, span.scope is Scope.REASONING))
     if len(path) == 9 and camel(str(path[6])) == "partialArgs":
         written = candidates[path[1]]["content"]["parts"][path[4]][path[5]][path[6]][path[7]]  # type: ignore[index]
