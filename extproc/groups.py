@@ -87,7 +87,8 @@ def _ability(backend: Backend) -> Ability:
 class Group:
     """A public model name or glob, and the backends behind it in order of failover.
 
-    ``passed`` names the client's headers that may reach them, or are overwritten.
+    ``passed`` names the client's headers that may reach them, or are overwritten. ``public``: models are asked for by its
+    name; else it is a provider alone, for operations that go to this one.
     """
 
     name: str
@@ -98,6 +99,7 @@ class Group:
     first_byte_timeout: float
     idle_timeout: float
     passed: frozenset[str] = field(repr=False)
+    public: bool = True
 
     @property
     def only(self) -> Backend | None:
@@ -180,6 +182,27 @@ def compile_groups(loaded: Loaded, providers: Mapping[str, Provided], problems: 
             )
         )
     return tuple(compiled)
+
+
+def compile_passages(loaded: Loaded, providers: Mapping[str, Provided]) -> dict[str, Group]:
+    """A group for each provider that an operation of the configuration names, by the provider's name."""
+    config = loaded.config
+    usual = ModelGroup.model_validate({"backends": ["any"]})
+    found: dict[str, Group] = {}
+    for name in sorted(providers.keys() & {each.to for each in config.operations.values()}):
+        backends = _backend(loaded, providers, name, "")
+        found[name] = Group(
+            name=f"provider:{name}",
+            slug=_slug(f"provider {name}\0", backends),  # no model has such a name
+            backends=tuple(backends),
+            weights=None,
+            timeout=usual.timeout,
+            first_byte_timeout=usual.first_byte_timeout,
+            idle_timeout=usual.idle_timeout,
+            passed=_passed(config, backends),
+            public=False,
+        )
+    return found
 
 
 _NO_PROVIDERS: Final = (

@@ -32,6 +32,7 @@ class Wanted:
 
     ``model`` is the public name; ``named``: bodies of this format name it. ``listed``: a stream is wanted as one array.
     ``betas``: what the client's ``anthropic-beta`` header lists. ``sealed``: it may have reasoning of other makers.
+    ``path`` or ``target``: of an operation that only the configuration knows, see ``operations.Passage``.
     """
 
     operation: str
@@ -42,6 +43,8 @@ class Wanted:
     listed: bool = False
     betas: tuple[str, ...] = ()
     sealed: bool = False
+    path: str = ""
+    target: str = ""
 
     def told(self) -> dict[str, Any]:
         """As dynamic metadata, for the upstream filter."""
@@ -53,6 +56,7 @@ class Wanted:
             "named": self.named,
             "betas": ",".join(self.betas),
             "sealed": self.sealed,
+            **({"path": self.path, "target": self.target} if self.path else {}),
         }
 
     @classmethod
@@ -66,6 +70,8 @@ class Wanted:
             told.get("named") is True,
             betas=betas(str(told.get("betas", ""))),
             sealed=told.get("sealed") is True,
+            path=str(told.get("path", "")),
+            target=str(told.get("target", "")),
         )
 
 
@@ -93,8 +99,8 @@ def plan(backend: Backend, wanted: Wanted) -> Plan | None:
     """How a backend can serve this; None where it cannot."""
     kind, model = backend.kind, backend.upstream_model(wanted.model)
     for name in _formats(backend, wanted):
-        call = Call(name, wanted.operation, model, wanted.stream, betas=wanted.betas)
-        target = kind.target(backend.base, call)
+        call = Call(name, wanted.operation, model, wanted.stream, wanted.path, wanted.betas)
+        target = wanted.target or kind.target(backend.base, call)
         if target is not None:
             return Plan(backend, call, target, name != wanted.format)
     return None
@@ -102,6 +108,8 @@ def plan(backend: Backend, wanted: Wanted) -> Plan | None:
 
 def _formats(backend: Backend, wanted: Wanted) -> list[str]:
     """Formats in which it could go, the best first: its own, then those it can be converted to."""
+    if wanted.path:
+        return [wanted.format]
     spoken = backend.kind.speaks(backend.upstream_model(wanted.model))
     found = [wanted.format] if wanted.format in spoken else []
     if wanted.operation == Operation.CHAT and FORMATS[wanted.format].codec:

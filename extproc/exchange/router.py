@@ -17,7 +17,7 @@ from extproc.events import Effect
 from extproc.exchange import headers as hygiene
 from extproc.exchange import inbound, signatures
 from extproc.exchange.answer import StreamAnswer, answer_for
-from extproc.exchange.bodies import Body, takes_forms
+from extproc.exchange.bodies import Body, is_opaque, takes_forms
 from extproc.exchange.forward import Sent, forward, replied
 from extproc.exchange.gate import Gate
 from extproc.exchange.hooks import Hooks
@@ -28,8 +28,9 @@ from extproc.exchange.receiving import Received, inspection, refusal, told_back
 from extproc.exchange.replies import Replies, of_envoy
 from extproc.exchange.sending import estimate, send
 from extproc.exchange.state import State, step
+from extproc.formats import generic
 from extproc.formats.registry import CHAT, FORMATS
-from extproc.operations import Asked, Operation, hint, spoken
+from extproc.operations import Asked, Operation, Passage, hint, spoken
 from extproc.policy.api import Outcome, Phase, Policy, Tally
 from extproc.policy.attach import Traits, claims
 from extproc.policy.vault import Vault
@@ -67,6 +68,7 @@ class RouterExchange:
         self._traits = Traits()
         self._decided: Decided | None = None
         self._received = b""
+        self._bare = False
         self._body = Body(b"")
         self._found: list[tuple[Question, Found]] = []
         self._answer_policies: tuple[Policy, ...] = ()
@@ -211,22 +213,34 @@ class RouterExchange:
         self._traits = Traits(headers=event.headers, attributes=event.attributes, claims=claims(event.metadata))
         self.record.request_id = hygiene.request_id(event.headers)
         self._speak(spoken(event.headers.get(":path", ""), hint(event.headers)))
-        asked = self._asked = inbound.asked(event.headers)
-        self._speak(asked.format)
-        self.record.operation, self.record.format = asked.operation.value, asked.format
+        asked = self._asked = inbound.asked(event.headers, self._runtime.named)
+        self._speak(asked.format, asked.passage)
+        self.record.operation, self.record.format = str(asked.operation), asked.format
         if asked.operation is Operation.HEALTH:
             return self._respond(200, b"alive\n", "health", "text/plain; charset=utf-8")
         if asked.operation is Operation.MODELS:
             return self._models(asked)
+        if is_opaque(self._format):
+            hygiene.check_unread(event.headers)
+        elif not event.end:
+            hygiene.check_body(event.headers, forms=takes_forms(self._format))
         if event.end:
-            raise Refused(400, "empty_body", "The request has no body.")
-        hygiene.check_body(event.headers, forms=takes_forms(self._format))
+            return self._bare_request(asked)
         self._state = State.BODY
         return [events.ContinueRequest()]
 
-    def _speak(self, format_: str) -> None:
+    def _bare_request(self, asked: Asked) -> list[Effect]:
+        """There is no body: only operations that the configuration names can do without."""
+        if asked.passage is None:
+            raise Refused(400, "empty_body", "The request has no body.")
+        self._bare = True
+        return self._request_body(events.RequestBody(b"", True))
+
+    def _speak(self, format_: str, passage: Passage | None = None) -> None:
         """From here on the client is spoken to in this format."""
-        self._format = self._replies.format = FORMATS.get(format_, self._format)
+        before = self._format
+        told = generic.told(format_, passage.words, before) if passage else FORMATS.get(format_, before)
+        self._format = self._replies.format = told
         self._meter = Meter(self._format)
 
     def _models(self, asked: Asked) -> list[Effect]:
@@ -245,10 +259,7 @@ class RouterExchange:
             signatures.check(self._headers, event.body, runtime.aws_keys, self._now())
         read = self._body = inbound.read(self._headers, event.body, runtime.config.gateway.max_body, self._format)
         raw, body = read.raw, read.value
-        in_path = self._asked.model if self._asked else None
-        model = self.record.model = inbound.check_model(
-            inbound.by_header(self._headers, runtime.resources, in_path or self._format.model(body)), runtime.models()
-        )
+        model = self.record.model = inbound.model(self._asked, self._format, self._headers, body, runtime)
         in_path_too = self._asked.stream if self._asked else None
         self.record.stream = self._format.streamed(body) if in_path_too is None else in_path_too
         self._choose_policies(model)
@@ -281,14 +292,17 @@ class RouterExchange:
             return []
         received, self._received = self._received, b""
         body, self._body = self._body, Body(b"")
-        group = self._runtime.group(decided.model)
+        passage = self._asked.passage if self._asked else None
+        group = (
+            self._runtime.passages[passage.group] if passage and passage.group else self._runtime.group(decided.model)
+        )
         if group is None or self._asked is None:
             raise Refused(404, "model_not_found", "There is no such model here.")
         self.record.group = group.name
         if counted := estimate(self._asked, group, decided):
             return self._respond(200, counted, "counted")
         sent = send(self._asked, self._headers, group, decided, self.record, body, received)
-        effects: list[Effect] = [forward(self._headers, sent, self._now())]
+        effects: list[Effect] = [forward(self._headers, sent, self._now(), bare=self._bare)]
         self._idle = group.idle_timeout
         self._state = State.SENT
         self._sent = sent
@@ -299,7 +313,8 @@ class RouterExchange:
         traits.operation, traits.model = self.record.operation, model
         armed = runtime.attached.choose(traits)
         wish = runtime.overrides.wish(traits, armed.policies)
-        self._armed = runtime.attached.choose(traits, wish) if wish else armed
+        armed = runtime.attached.choose(traits, wish) if wish else armed
+        self._armed = armed.blind() if is_opaque(self._format) else armed
         self._replies.armed = self._armed.header
 
     def _request_without_body(self, event: events.RequestTrailers) -> list[Effect]:
