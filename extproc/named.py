@@ -57,9 +57,8 @@ class Named:
             front, between, fixed = config.target.partition("?")
             target = (front[:-1] + rest if config.open else front) + between + fixed
         if query:
-            place = target or below
-            place += f"{'&' if '?' in place else '?'}{query}"
-            below, target = ("", place) if target else (place, "")
+            below += f"?{query}"
+            target += f"{'&' if '?' in target else '?'}{query}" if target else ""
         words = (rest, *said) if config.scan == "generic" else ()
         passage = Passage(self.group, below, target, tuple(word for word in words if word))
         return Asked(self.name, config.scan, names_model=config.scan == "opaque", passage=passage)
