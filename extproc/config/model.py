@@ -15,6 +15,7 @@ from extproc.operations import Operation
 from extproc.policy.kinds import AnyPolicy
 from extproc.policy.kinds.operations import Operations
 from extproc.providers.known import KNOWN
+from extproc.providers.models import Ability
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$")]
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -100,6 +101,10 @@ class BackendUse(Strict):
 
     use: str = Field(description="provider/model, or a provider alone for the name the client asked for")
     weight: int = Field(1, ge=1, le=1000, description="share of the traffic among backends that have one")
+    abilities: dict[Ability, bool] = Field(
+        {},
+        description="what it can take, where the table of known models does not say so: requests that need more go elsewhere",
+    )
 
 
 def _backend(value: object) -> object:
