@@ -273,6 +273,9 @@ _UP_TO_CLIENTS = (
 )
 
 
+_UNREAD = "opaque: nobody looks into what goes there and comes back; policies about texts do not apply"
+
+
 def check(options: argparse.Namespace) -> int:
     """Say that the configuration is good, and what it comes to."""
     loaded, runtime = _runtime(options)
@@ -281,8 +284,12 @@ def check(options: argparse.Namespace) -> int:
     for policy in runtime.attached.usual.policies:
         phases = "+".join(sorted(phase.value for phase in policy.phases))
         print(f"policy {policy.name}: {policy.action.value}, {policy.mode.value}, {phases}, {len(policy.rules)} rules")
-    for group in runtime.groups:
+    for group in (each for each in runtime.groups if each.public):
         print(f"model {group.name}: {', '.join(backend.name for backend in group.backends)}")
+    for named in runtime.named.all:
+        print(f"operation {named.name}: {', '.join(named.config.path)}, {named.config.scan}")
+    for named in runtime.named.opaque:
+        print(f"warning: {loaded.problem(('operations', named.name), _UNREAD)}")
     for index, each in enumerate(loaded.config.attach or ()):
         if each.up_to_clients:
             print(f"warning: {loaded.problem(('attach', index), _UP_TO_CLIENTS.format(', '.join(each.without or ())))}")

@@ -168,6 +168,8 @@ SHAPES: Final[dict[str, Shape]] = {
     "openai-image-edits": Shape(),
     "openai-audio": Shape(),
     "openai-other": Shape(),
+    "generic": Shape(),
+    "opaque": Shape(),
     "anthropic-count": Shape((), "system", "typed"),
     "gemini-count": Shape(spellings=True),
     "gemini-embed": Shape(spellings=True),
