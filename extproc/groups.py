@@ -11,7 +11,7 @@ from typing import Final
 from extproc.config.load import Loaded
 from extproc.config.model import Config, ModelGroup
 from extproc.errors import ConfigError, Problem
-from extproc.providers.api import Credential, Kind
+from extproc.providers.api import Call, Credential, Kind
 from extproc.providers.build import Provided
 from extproc.providers.credentials import ClientKey
 from extproc.providers.known import KNOWN, type_of
@@ -47,9 +47,15 @@ class Backend:
 
     @property
     def id(self) -> str:
-        """Name and place: a backend that moved to another host is another one, also while a reload is under way."""
+        """Name and place: a backend that moved to another host is another one, also while a reload is under way.
+
+        So is one whose paths, names of models or abilities are others.
+        """
+        kind = self.kind
         place = f"{self.provider} {self.tls} {self.host} {self.port} {self.base} {self.model} {self.strip}"
-        return f"{self.name}@{zlib.crc32(place.encode()):08x}"
+        paths = [kind.target(self.base, Call(each, "chat", "m")) for each in kind.formats]
+        what = f"{place} {sorted(kind.names.map.items())} {paths} {self.given}"
+        return f"{self.name}@{zlib.crc32(what.encode()):08x}"
 
     def upstream_model(self, asked: str) -> str:
         """The name this backend knows a model by."""

@@ -155,6 +155,22 @@ _BEDROCK_METHODS: Final[Mapping[str, tuple[Operation, str, bool]]] = {
 }
 _CLAUDE: Final = re.compile(r"(?:^|[./])anthropic\.claude")
 
+SHAPES: Final[tuple[tuple[str, str], ...]] = tuple(
+    dict.fromkeys(
+        (str(operation), format_)
+        for operation, format_ in (
+            *((asked.operation, asked.format) for asked in _TABLE.values()),
+            *(
+                (operation, format_)
+                for operation, format_, _ in (*_GEMINI_METHODS.values(), *_BEDROCK_METHODS.values())
+            ),
+            (Operation.CHAT, "bedrock-invoke-anthropic"),
+        )
+        if operation not in (Operation.MODELS, Operation.HEALTH)
+    )
+)
+"""Every operation in every format it is asked in."""
+
 METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 """Methods whose bodies Envoy delivers; others are refused at the headers."""
 

@@ -7,7 +7,7 @@ filter carries it out for the backend that Envoy has chosen. Both start from the
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from extproc.chat.codec import Codec
@@ -20,7 +20,7 @@ from extproc.formats.openai_chat.encode import Dialect
 from extproc.formats.registry import CHAT, FORMATS
 from extproc.framing.jsontext import dump, edit, parse, set_member
 from extproc.groups import Backend, Group
-from extproc.operations import Operation
+from extproc.operations import SHAPES, Operation
 from extproc.providers.api import Call, Kind
 from extproc.providers.known import EXTENDED
 
@@ -181,9 +181,7 @@ def choose(group: Group, wanted: Wanted, raw: bytes, value: dict[str, Any]) -> l
         if problem is None:
             found.append(how)
     if not found:
-        raise why or Refused(
-            400, "unsupported_operation", f"No provider of this model can do this ({wanted.operation})."
-        )
+        raise why or unsupported(group, wanted)
     return able.best(found)
 
 
@@ -216,6 +214,19 @@ class Abilities:
         if self._needs is None and lacks & self._hinted:
             self._needs = needs(FORMATS[self._wanted.format], self._wanted.model, self._value)
         return lacks & self._needs if self._needs else frozenset()
+
+
+def unsupported(group: Group, wanted: Wanted) -> Refused:
+    """What a client is told of an operation that no provider of its model has; the name was checked to be one."""
+    able = {
+        operation
+        for operation, format_ in SHAPES
+        for backend in group.backends
+        if plan(backend, replace(wanted, operation=operation, format=format_, stream=False))
+    }
+    can = f"it can do: {', '.join(sorted(able))}" if able else "it can do nothing that the gateway knows"
+    message = f"No provider of the model '{wanted.model}' can do this ({wanted.operation}, {wanted.format}); {can}."
+    return Refused(400, "unsupported_operation", message)
 
 
 def unable(missing: Iterable[str]) -> Refused:

@@ -161,7 +161,7 @@ def test_other_operations_need_nothing(runtime):
 
 
 def test_too_much_to_look_at_is_refused(runtime):
-    body = {"previous_response_id": "r", "input": [[{}] * 300_000]}
+    body = {"previous_response_id": "r", "input": [["image", {}] * 150_000]}
     with pytest.raises(Refused) as caught:
         choose(runtime.group("only"), Wanted("chat", "openai-responses", "only", stream=False), dump(body), body)
     assert caught.value.status in (400, 413)
