@@ -29,8 +29,7 @@ from extproc.envoy import binary, bootstrap, process, static
 from extproc.errors import StartupError
 from extproc.framing.jsontext import dump_pretty
 from extproc.gateway import Options, layout_for, system_ca, upstream_ca
-from extproc.live import look
-from extproc.live import ports as ports_of
+from extproc.live import look, require_ports
 from extproc.loop import run
 from extproc.metrics import Totals
 from extproc.policy import packs
@@ -145,8 +144,7 @@ def run_command(options: argparse.Namespace) -> int:
     given = _load(options, _NOT_OURS)
     overrides = _NOT_OURS | _free_ports(given.config)
     runtime = compile_runtime(_load(options, overrides), packs=_folder(options))
-    if taken := [each.text for each in ports_of(runtime) if not each.ok]:
-        raise StartupError("; ".join(taken))
+    require_ports(runtime)  # before the command's own words may be mixed with Envoy's
     hidden = frozenset() if options.keep_keys else clients.provider_keys(given)
     environment = {name: value for name, value in os.environ.items() if name not in hidden}
     with open_log(options.log) as file, elsewhere(file.fileno()) as outputs:

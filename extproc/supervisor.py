@@ -22,6 +22,7 @@ from extproc.envoy.types import Json
 from extproc.errors import ConfigError, StartupError
 from extproc.gateway import Options, layout_for
 from extproc.health import HealthServer, Probes
+from extproc.live import require_ports
 from extproc.metrics import Totals
 from extproc.pool import Pool
 from extproc.runtime import Runtime, compile_runtime
@@ -94,9 +95,14 @@ class Supervisor:
         Raises:
             StartupError: something cannot be started.
         """
+        require_ports(self.runtime)
         bootstrap.write(self.runtime, self._layout)
         await self.pool.start(self.runtime.loaded, self.runtime.generation)
-        await self._envoy.start()
+        try:
+            await self._envoy.start()
+        except StartupError:
+            require_ports(self.runtime)  # another may have come in between, which says more than Envoy's end
+            raise
         self._pin_ports()
         await self._probe()
         health = self.runtime.config.health
