@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from extproc.envoy.locked import alone, put
+from extproc.locked import alone, put
 
 _CA_DAYS: Final = 3650
 _SERVER_DAYS: Final = 365
