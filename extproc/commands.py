@@ -34,7 +34,7 @@ from extproc.loop import run
 from extproc.metrics import Totals
 from extproc.policy import packs
 from extproc.pool import Pool
-from extproc.record import recall, recorded, tell
+from extproc.record import Gateway, find, recorded, tell
 from extproc.runtime import Runtime, compile_runtime, effective
 from extproc.supervisor import Ports, Supervisor, running
 from extproc.telemetry import Log
@@ -114,15 +114,15 @@ def _reach(runtime: Runtime, ports: Ports, folder: Path) -> Reach:
 
 def reload(options: argparse.Namespace) -> int:
     """Tell the running gateway to read its configuration again, or with ``--workers`` to replace its workers."""
-    pid = tell(_state(options), signal.SIGUSR1 if options.workers else signal.SIGHUP)
-    print(f"told process {pid}; its log says what came of it")
+    gateway = _running(options)
+    tell(gateway, signal.SIGUSR1 if options.workers else signal.SIGHUP)
+    print(f"told process {gateway.pid}; its log says what came of it")
     return 0
 
 
 def env(options: argparse.Namespace) -> int:
     """What SDKs need in their environment to use the running gateway, as lines for a shell or as JSON (null: to unset)."""
-    config = str(Path(options.config).resolve()) if options.config else ""
-    found = clients.variables(recall(_state(options), config), os.environ)
+    found = clients.variables(_running(options).reach, os.environ)
     if options.json:
         print(dump_pretty(found))
     else:
@@ -344,12 +344,24 @@ def _runtime(options: argparse.Namespace, overrides: dict[str, str] | None = Non
 
 
 def _load(options: argparse.Namespace, overrides: dict[str, str]) -> Loaded:
+    return load(_named(options), {**os.environ, **overrides})
+
+
+def _named(options: argparse.Namespace) -> Path | None:
+    """The configuration file; None for none."""
     named = (
         options.config
         or os.environ.get("EXTPROC_CONFIG")
         or ("extproc.yaml" if Path("extproc.yaml").is_file() else None)
     )
-    return load(Path(named) if named else None, {**os.environ, **overrides})
+    return Path(named) if named else None
+
+
+def _running(options: argparse.Namespace) -> Gateway:
+    """The running gateway that is meant: named, or the only one, or the one with the configuration file of this place."""
+    config = str(Path(options.config).resolve()) if options.config else ""
+    named = _named(options)
+    return find(_state(options), config=config, pid=options.pid, usual=str(named.resolve()) if named else "")
 
 
 def _listen_overrides(options: argparse.Namespace) -> dict[str, str]:

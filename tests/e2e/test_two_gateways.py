@@ -106,3 +106,41 @@ def test_envoy_itself_shares_no_port(main: Running, tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, cwd=tmp_path)
     assert done.returncode == 1
     assert "Address already in use" in done.stderr
+
+
+def test_each_is_found_by_its_configuration(folder: Folder) -> None:
+    """One state folder, as it is by default: `env` and `reload` mean the one that is named, and never guess."""
+    (first, one), (second, two) = (folder.up("--config", f"{name}.yaml") for name in ("one", "two"))
+    for name, ready in (("one", one), ("two", two)):
+        status, out, _ = folder.run("env", "--json", "--config", f"{name}.yaml")
+        assert status == 0
+        assert json.loads(out)["OPENAI_BASE_URL"] == ready["plain"]
+    status, out, err = folder.run("env")
+    assert (status, out) == (1, "")
+    assert f"process {first.pid} at " in err
+    assert f"process {second.pid} at " in err
+    status, out, _ = folder.run("reload", "--config", "two.yaml")
+    assert (status, out) == (0, f"told process {second.pid}; its log says what came of it\n")
+    assert heard(second, "reload-unchanged")
+    second.send_signal(signal.SIGTERM)
+    second.communicate(timeout=60)
+    status, out, _ = folder.run("env", "--json")
+    assert status == 0
+    assert json.loads(out)["OPENAI_BASE_URL"] == one["plain"]
+    status, out, _ = folder.run("reload", "--pid", str(first.pid))
+    assert status == 0
+    assert heard(first, "reload-unchanged")
+
+
+def test_in_a_shell_set_up_for_clients_no_key_is_made_up(folder: Folder) -> None:
+    """``eval "$(extproc env)"`` and then ``extproc up`` without a file: there is no key, and nothing starts."""
+    folder.up("--config", "one.yaml")
+    (folder.path / "empty").mkdir()
+    command = 'eval "$(extproc env)"; cd empty; test "$OPENAI_API_KEY" = unused && extproc up'.replace(
+        "extproc ", f"{' '.join(EXTPROC)} "
+    )
+    done = subprocess.run(
+        ["sh", "-c", command], capture_output=True, text=True, env=folder.environment, cwd=folder.path, timeout=120
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "OPENAI_API_KEY" in done.stderr
