@@ -9,6 +9,8 @@ from typing import Final
 
 from extproc import cases, commands, explain
 from extproc import init as init_
+from extproc.attest.command import arguments as attest_arguments
+from extproc.attest.command import attest
 from extproc.errors import ConfigError, StartupError
 from extproc.policy.api import Phase, Scope
 from extproc.version import __version__
@@ -67,6 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     init.add_argument("file", metavar="FILE", nargs="?", default="extproc.yaml", help="where to (extproc.yaml)")
     init.add_argument("--force", action="store_true", help="overwrite a file that is there")
 
+    attest_arguments(_command(commands_, "attest", attest, "see whether the filter is attached to the Envoy at a URL"))
     _demo(_command(commands_, "demo", commands.demo, "show a redacted, streamed answer with a built-in fake model"))
     check = _command(commands_, "check", commands.check, "check the configuration and its packs; status 1 on errors")
     _configured(check)

@@ -107,7 +107,7 @@ class Supervisor:
         await self._probe()
         health = self.runtime.config.health
         if health.port is not None:
-            probes = Probes(self._is_ready, self._metrics, self.drain)
+            probes = Probes(self._is_ready, self._metrics, self.drain, self.totals.sightings)
             self._health = HealthServer(health.address, health.port, probes)
             await self._health.start()
         self.ready = True

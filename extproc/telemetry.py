@@ -20,7 +20,8 @@ class Record:
     ``end`` is ``complete``, ``blocked``, ``replied``, ``refused`` (an error of ours before any answer), ``error`` (the
     answer could not be inspected) or ``cut`` (client, provider or Envoy broke off). ``verdict`` is what the request came
     to, ``outcome`` what request and answer came to; ``unscanned`` names content that no text rule can read. ``format`` is
-    the client's API, ``upstream_format`` the provider's, ``losses`` what could not be said in it (where: why).
+    the client's API, ``upstream_format`` the provider's, ``losses`` what could not be said in it (where: why). ``attested``:
+    by which hash a marked request is remembered.
     """
 
     generation: int
@@ -46,6 +47,7 @@ class Record:
     latency_ms: float = 0.0
     first_byte_ms: float = 0.0
     overhead_ms: float = 0.0
+    attested: str = ""
 
 
 class Log:

@@ -14,8 +14,8 @@ from extproc import events
 from extproc.budget import Budget
 from extproc.errors import Refused
 from extproc.events import Effect
+from extproc.exchange import attest, inbound, signatures
 from extproc.exchange import headers as hygiene
-from extproc.exchange import inbound, signatures
 from extproc.exchange.answer import StreamAnswer, answer_for
 from extproc.exchange.bodies import Body, takes_forms
 from extproc.exchange.forward import Sent, forward, replied
@@ -210,6 +210,8 @@ class RouterExchange:
         self._headers = event.headers
         self._traits = Traits(headers=event.headers, attributes=event.attributes, claims=claims(event.metadata))
         self.record.request_id = hygiene.request_id(event.headers)
+        if attest.MARK in event.headers:
+            return self._respond(200, attest.answer(event.headers, self.record, "gateway"), "attested")
         self._speak(spoken(event.headers.get(":path", ""), hint(event.headers)))
         asked = self._asked = inbound.asked(event.headers)
         self._speak(asked.format)
