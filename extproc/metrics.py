@@ -76,7 +76,7 @@ class Counters:
         for kind, count in (record.tokens or {}).items():
             self.add("extproc_tokens", kind, by=count)
         if record.attested and len(self._attested) < MOST:
-            self._attested.append((record.attested, "gateway"))
+            self._attested.append((record.attested, record.mode))
 
     def attested(self) -> list[tuple[str, str]]:
         """The marked requests since the last call: hash and mode."""

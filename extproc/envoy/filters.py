@@ -15,7 +15,7 @@ from extproc.exchange.forward import ATTEMPT, DECISION, SUBSET, UPSTREAM
 from extproc.exchange.outgoing import USAGE
 from extproc.exchange.replies import VERDICTS
 from extproc.exchange.upstream import BACKEND
-from extproc.policy.attach import ADDRESS, JWT, PRINCIPALS, ROUTE
+from extproc.policy.attach import ADDRESS, JWT, PRINCIPALS, ROUTES
 from extproc.service import FILTER
 
 _AFTER: Final = 1.0
@@ -70,7 +70,7 @@ def router_filter(config: Config) -> Json:
         "response_trailer_mode": "SEND",
     }
     targets = config.targets()
-    attributes = [ROUTE] if any(each.route for each in targets) else []
+    attributes = [*ROUTES] if any(each.route for each in targets) else []
     attributes += [ADDRESS] if any(each.kind == "identity" for each in config.policies.values()) else []
     attributes += PRINCIPALS if any(each.principal for each in targets) else ()
     # an answer waits for services: Envoy has to wait longer than for any of them
