@@ -81,6 +81,10 @@ def _listener(name: str, host: str, port: int, config: Config, layout: Layout, *
         "name": name,
         **types.address(host, port),
         "per_connection_buffer_limit_bytes": types.BUFFER,
+        "enable_reuse_port": False,  # with it, another process could listen on the same port, and get half of the clients
+        "connection_balance_config": {
+            "exact_balance": {}
+        },  # of one socket, the thread that wakes first would take most
         "filter_chains": [chain],
     }
 
