@@ -332,8 +332,7 @@ def schema() -> str:
 
 def render(options: argparse.Namespace) -> int:
     """Configuration for others (see ``extproc.render``)."""
-    _, runtime = _runtime(options)
-    return render_(options, runtime, _run_folder(options), _state(options))
+    return render_(options, lambda: _runtime(options)[1], _run_folder(options), _state(options))
 
 
 # what the commands share
