@@ -50,10 +50,13 @@ class Supervisor:
         log: where the supervisor speaks; workers use its style.
         options: which Envoy, where certificates are kept.
         read: reads the configuration again; None where it never changes.
+
+    Raises:
+        StartupError: the configuration has no providers.
     """
 
     def __init__(self, runtime: Runtime, log: Log, options: Options, read: Callable[[], Loaded] | None = None) -> None:
-        self.runtime = runtime
+        self.runtime = routing(runtime)
         self._log = log
         self._options = options
         self._read_again = read
@@ -229,7 +232,7 @@ class Supervisor:
         digest = _digest(before)
         if self._read_again is None or digest == self._digest:
             return None
-        runtime = compile_runtime(self._read_again(), before.generation + 1, before.packs, before)
+        runtime = routing(compile_runtime(self._read_again(), before.generation + 1, before.packs, before))
         pinned = self._with_pinned(runtime)
         with tempfile.TemporaryDirectory(prefix="extproc-") as name:
             path = Path(name) / "envoy.yaml"
@@ -335,6 +338,20 @@ async def running(
         yield supervisor, await supervisor.start()
     finally:
         await supervisor.stop()
+
+
+def routing(runtime: Runtime) -> Runtime:
+    """The same.
+
+    Raises:
+        StartupError: it routes nothing.
+    """
+    if runtime.guards_only:
+        raise StartupError(
+            "this configuration has no providers, so a gateway has nowhere to send requests; to guard what another Envoy "
+            "routes: extproc serve, and extproc render --guard-only"
+        )
+    return runtime
 
 
 def _digest(runtime: Runtime) -> bytes:

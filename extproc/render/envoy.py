@@ -10,7 +10,7 @@ from typing import Final
 
 from extproc.envoy import static, types
 from extproc.envoy.filters import guard_filter
-from extproc.envoy.processor import processor_cluster
+from extproc.envoy.processor import guard_cluster, shadow_cluster
 from extproc.errors import ConfigError
 from extproc.gateway import layout_for
 from extproc.render.merge import Addition, merge, remove
@@ -77,13 +77,13 @@ def render(wanted: Wanted) -> Files:
 
 def addition(wanted: Wanted) -> Addition:
     """The filter and the cluster of a guard or shadow, and where they go."""
-    label, _, cluster = _NAMES[wanted.variant]
+    label, _, _ = _NAMES[wanted.variant]
     config, options = wanted.runtime.config, wanted.options
     shadow = wanted.variant is Variant.SHADOW
     return Addition(
         label,
         guard_filter(config, shadow=shadow),
-        processor_cluster(wanted.processor, cluster),
+        (shadow_cluster if shadow else guard_cluster)(wanted.processor),
         max_body=0 if shadow else config.gateway.max_body,
         listeners=tuple(options.listener),
         only=tuple(options.route),

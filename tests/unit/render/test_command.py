@@ -8,8 +8,6 @@ from tests.support import ROOT
 
 FRONT = (ROOT / "tests" / "e2e" / "front_proxy.yaml").read_text("utf-8")
 GOOD = """
-providers: {house: {type: openai-compatible, base_url: "http://127.0.0.1:1/v1", keys: none}}
-models: {"*": house}
 policies: {names: {kind: wordlist, words: [falcon], action: redact}}
 """
 

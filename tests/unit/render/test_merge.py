@@ -10,7 +10,7 @@ import yaml
 from extproc.config.model import Config
 from extproc.envoy import binary, certificates, types
 from extproc.envoy.filters import guard_filter
-from extproc.envoy.processor import Processor, processor_cluster
+from extproc.envoy.processor import Processor, guard_cluster, shadow_cluster
 from extproc.errors import ConfigError
 from extproc.framing.jsontext import dump, dump_pretty
 from extproc.render.merge import Addition, merge, remove
@@ -22,8 +22,8 @@ KEYS = '{"keys": [{"kty": "oct", "alg": "HS256", "kid": "1", "k": "c2VjcmV0c2Vjc
 MANAGER = types.HTTP_MANAGER
 ROUTER = {"name": "envoy.filters.http.router", "typed_config": {"@type": types.ROUTER}}
 PROCESSOR = Processor(("/run/llm/w0.sock",))
-GUARD = Addition("guard", guard_filter(Config()), processor_cluster(PROCESSOR, types.GUARD_CLUSTER), 32 << 20)
-SHADOW = Addition("shadow", guard_filter(Config(), shadow=True), processor_cluster(PROCESSOR, types.SHADOW_CLUSTER))
+GUARD = Addition("guard", guard_filter(Config()), guard_cluster(PROCESSOR), 32 << 20)
+SHADOW = Addition("shadow", guard_filter(Config(), shadow=True), shadow_cluster(PROCESSOR))
 
 
 def added(text, addition=GUARD, **options):
