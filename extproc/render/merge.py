@@ -192,6 +192,12 @@ class _Work:
 
     def _per_route(self, manager: Manager, touched: set[int]) -> Iterator[Cut]:
         for route in routes(manager):
+            guarded = self.addition.label == "guard" and self._named(route) is bool(self.addition.only)
+            if guarded and get(route.node, "direct_response", "body") is not None:
+                self.notes.append(
+                    f"line {route.node.start_mark.line + 1}: of Envoy's own answers the guard may lose the body: leave the "
+                    "route out with --except-route"
+                )
             if self._named(route) and id(route.node) not in touched:
                 touched.add(id(route.node))
                 yield from self._on_route(route.node)

@@ -209,6 +209,12 @@ def test_routes_from_elsewhere_are_told_what_they_need():
     assert names(merged.text) == ["guard", "router"]
 
 
+def test_envoys_own_pages_are_told():
+    assert any("Envoy's own answers" in each for each in added(FRONT).notes)
+    assert not any("Envoy's own answers" in each for each in added(FRONT, but=("/robots.txt",)).notes)
+    assert not any("Envoy's own answers" in each for each in added(FRONT, only=("assistant",)).notes)
+
+
 def test_what_upgrades_is_told():
     assert any("--except-route" in each for each in added(FRONT).notes)
     assert not any("--except-route" in each for each in added(FRONT, SHADOW).notes)
