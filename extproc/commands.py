@@ -16,6 +16,7 @@ from collections.abc import Callable
 from functools import partial
 from importlib.resources import as_file, files
 from pathlib import Path
+from typing import Final
 
 import yaml
 
@@ -26,15 +27,15 @@ from extproc.config.model import Config
 from extproc.demo.model import FakeModel
 from extproc.demo.show import Client, Seen, lines, show
 from extproc.envoy import binary, bootstrap, process, static
-from extproc.errors import StartupError
+from extproc.errors import ConfigError, Problem, StartupError
 from extproc.framing.jsontext import dump_pretty
 from extproc.gateway import Options, layout_for, system_ca, upstream_ca
 from extproc.live import look
 from extproc.live import ports as ports_of
 from extproc.loop import run
-from extproc.metrics import Totals
 from extproc.policy import packs
-from extproc.pool import Pool
+from extproc.processor import serving
+from extproc.providers.known import KNOWN
 from extproc.record import recall, recorded, tell
 from extproc.render.command import render as render_
 from extproc.runtime import Runtime, compile_runtime, effective
@@ -191,7 +192,7 @@ async def _run(
 
 
 def serve(options: argparse.Namespace) -> int:
-    """The workers alone, until a signal."""
+    """The processor alone, until a signal."""
     loaded, runtime = _runtime(options)
     log = Log(loaded.config.log.format)
     return run(_serve(runtime, log, options))
@@ -202,15 +203,15 @@ async def _serve(runtime: Runtime, log: Log, options: argparse.Namespace) -> int
     layout, _ = layout_for(runtime, _run_folder(options), _state(options))
     if options.write_envoy:
         bootstrap.write(runtime, layout)
-    pool = Pool(layout.processors, runtime.config.processor.native, log, Totals(), runtime.packs)
-    try:
-        await pool.start(runtime.loaded, runtime.generation)
+    async with serving(runtime, log, layout, lambda: _load(options, {})) as (processor, health):
+        details = (
+            {} if health is None else {"health": f"http://{runtime.config.health.address}:{health}/health/readiness"}
+        )
         address = ", ".join(layout.processors)
-        log.notice("ready", "the processor is ready", address=address, policies=runtime.armed or "none")
-        await signals.next_stop()
-        log.notice("stopping", "stopping")
-    finally:
-        await pool.stop(runtime.config.gateway.drain)
+        log.notice("ready", "the processor is ready", address=address, policies=runtime.armed or "none", **details)
+        while (name := await signals.next()) in _ORDERS:
+            await (processor.reload() if name == "SIGHUP" else processor.restart_workers())
+        log.notice("stopping", "stopping", signal=name)
     return 0
 
 
@@ -349,7 +350,17 @@ def _load(options: argparse.Namespace, overrides: dict[str, str]) -> Loaded:
         or os.environ.get("EXTPROC_CONFIG")
         or ("extproc.yaml" if Path("extproc.yaml").is_file() else None)
     )
-    return load(Path(named) if named else None, {**os.environ, **overrides})
+    loaded = load(Path(named) if named else None, {**os.environ, **overrides})
+    if not named and not loaded.config.providers:
+        raise ConfigError([Problem(_NO_PROVIDERS)])
+    return loaded
+
+
+_NO_PROVIDERS: Final = (
+    "no providers: set one of "
+    + ", ".join(known.variable for known in KNOWN.values() if known.whole)
+    + ", write a configuration file, or try `extproc demo`"
+)
 
 
 def _listen_overrides(options: argparse.Namespace) -> dict[str, str]:

@@ -142,8 +142,6 @@ _PASS: Final = frozenset({
 def compile_groups(loaded: Loaded, providers: Mapping[str, Provided], problems: list[Problem]) -> tuple[Group, ...]:
     """Every model group; ``problems`` gets what is wrong with them."""
     config = loaded.config
-    if not config.providers and not loaded.source.files:
-        problems.append(Problem(_NO_PROVIDERS))
     models = dict(config.models or _default_models(config))
     for name, provider in providers.items():
         if provider.resource:  # which clients may name by header
@@ -179,13 +177,6 @@ def compile_groups(loaded: Loaded, providers: Mapping[str, Provided], problems: 
             )
         )
     return tuple(compiled)
-
-
-_NO_PROVIDERS: Final = (
-    "no providers: set one of "
-    + ", ".join(known.variable for known in KNOWN.values() if known.whole)
-    + ", write a configuration file, or try `extproc demo`"
-)
 
 
 def _slug(name: str, backends: list[Backend]) -> str:

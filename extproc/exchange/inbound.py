@@ -22,6 +22,7 @@ from extproc.exchange.bodies import Body
 from extproc.exchange.judging import Found, Question, Said
 from extproc.exchange.marking import marked, readable
 from extproc.formats.base import Format
+from extproc.formats.signed import Signatures
 from extproc.framing import compression
 from extproc.framing.jsontext import Path, dump, parse, replace
 from extproc.operations import Asked
@@ -218,5 +219,6 @@ def redact(format_: Format, decided: Decided, news: Iterable[tuple[Question, Fou
             if span.json and not readable(text):
                 raise Refused(400, "undecided", "What is left of a tool's arguments would be no JSON.")
             values[span.path] = dump(text)
+    values |= Signatures(format_).blanked(decided.body, values)
     decided.sent = replace(decided.sent, values)
     decided.body = parse(decided.sent)

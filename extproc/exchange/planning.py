@@ -13,11 +13,11 @@ from typing import Any, Final
 from extproc.chat.codec import Codec
 from extproc.chat.losses import Losses, spell
 from extproc.errors import DecodeError, Refused, Unrepresentable
+from extproc.formats import unsigned
 from extproc.formats.openai_chat.codec import OpenAIChatCodec
 from extproc.formats.openai_chat.encode import Dialect
-from extproc.formats.openai_responses import seals
 from extproc.formats.registry import CHAT, FORMATS
-from extproc.framing.jsontext import REMOVED, dump, edit, parse, set_member
+from extproc.framing.jsontext import dump, edit, parse, set_member
 from extproc.groups import Backend, Group
 from extproc.operations import Operation
 from extproc.providers.api import Call, Kind
@@ -31,7 +31,7 @@ class Wanted:
     """What a client asks for, as far as it matters to where it goes.
 
     ``model`` is the public name; ``named``: bodies of this format name it. ``listed``: a stream is wanted as one array.
-    ``betas``: what the client's ``anthropic-beta`` header lists. ``sealed``: it may have reasoning of other makers.
+    ``betas``: what the client's ``anthropic-beta`` header lists. ``sealed``: what that function says.
     """
 
     operation: str
@@ -119,7 +119,7 @@ def prepare(plan: Plan, wanted: Wanted, raw: bytes, value: dict[str, Any] | None
     if not plan.converts:
         if wanted.named and call.model != wanted.model:
             raw = set_member(raw, "model", dump(call.model))
-        raw = own_reasoning(raw, call, losses)
+        raw = unsigned.without(call.format, call.model, raw, losses)
         return _adjusted(kind, raw, call, losses) if kind.adjusts(call) else raw
     reader, writer = FORMATS[wanted.format].codec, _writer(kind, call)
     if reader is None or writer is None:
@@ -139,18 +139,8 @@ def _writer(kind: Kind, call: Call) -> Codec | None:
 
 
 def sealed(format_: str, raw: bytes) -> bool:
-    """Whether a body may have reasoning of other makers; see ``formats.openai_responses.seals``."""
-    return format_ == "openai-responses" and b'"extproc-' in raw
-
-
-def own_reasoning(raw: bytes, call: Call, losses: Losses) -> bytes:
-    """A request without the reasoning of other makers, which a client of Responses keeps for them."""
-    if not sealed(call.format, raw):
-        return raw
-    items = seals.foreign(parse(raw))
-    for item in items:
-        losses.add(item, "reasoning of another maker")
-    return edit(raw, dict.fromkeys(items, REMOVED)) if items else raw
+    """Whether a body may have reasoning that not every provider takes back; see ``formats.unsigned``."""
+    return unsigned.suspected(format_, raw)
 
 
 def _adjusted(kind: Kind, raw: bytes, call: Call, losses: Losses) -> bytes:
