@@ -36,6 +36,7 @@ from extproc.policy import packs
 from extproc.processor import serving
 from extproc.providers.known import KNOWN
 from extproc.record import Gateway, find, recorded, tell
+from extproc.render.command import render as render_
 from extproc.runtime import Runtime, compile_runtime, effective
 from extproc.supervisor import Ports, Supervisor, running
 from extproc.telemetry import Log
@@ -336,11 +337,8 @@ def schema() -> str:
 
 
 def render(options: argparse.Namespace) -> int:
-    """One self-contained bootstrap on standard output."""
-    _, runtime = _runtime(options)
-    layout, _ = layout_for(runtime, _run_folder(options), _state(options))
-    print(static.text(runtime, layout), end="")
-    return 0
+    """Configuration for others (see ``extproc.render``)."""
+    return render_(options, lambda: _runtime(options)[1], _run_folder(options), _state(options))
 
 
 # what the commands share
