@@ -28,7 +28,8 @@ from extproc.demo.show import Client, Seen, lines, show
 from extproc.envoy import binary, bootstrap, process, static
 from extproc.errors import StartupError
 from extproc.framing.jsontext import dump_pretty
-from extproc.gateway import Options, layout_for, system_ca, upstream_ca
+from extproc.gateway import Options, layout_for, only_elsewhere, system_ca, upstream_ca
+from extproc.health import Probes, probed
 from extproc.live import look
 from extproc.live import ports as ports_of
 from extproc.loop import run
@@ -200,16 +201,26 @@ async def _serve(runtime: Runtime, log: Log, options: argparse.Namespace) -> int
     signals = Signals()
     layout, _ = layout_for(runtime, _run_folder(options), _state(options))
     if options.write_envoy:
+        only_elsewhere(runtime)
         bootstrap.write(runtime, layout)
-    pool = Pool(layout.processors, runtime.config.processor.native, log, Totals(), runtime.packs)
-    try:
-        await pool.start(runtime.loaded, runtime.generation)
-        address = ", ".join(layout.processors)
-        log.notice("ready", "the processor is ready", address=address, policies=runtime.armed or "none")
-        await signals.next_stop()
-        log.notice("stopping", "stopping")
-    finally:
-        await pool.stop(runtime.config.gateway.drain)
+    totals, draining = Totals(), asyncio.Event()
+    pool = Pool(layout.processors, runtime.config.processor.native, log, totals, runtime.packs)
+
+    def metrics() -> bytes:
+        totals.gauges.update({"extproc_workers": len(pool.pids), "extproc_generation": runtime.generation})
+        return totals.text()
+
+    probes = Probes(lambda: bool(pool.pids) and not draining.is_set(), metrics, draining.set)
+    async with probed(runtime.config.health, probes) as port:
+        try:
+            await pool.start(runtime.loaded, runtime.generation)
+            where = {"address": ", ".join(layout.processors), **({"health": str(port)} if port else {})}
+            log.notice("ready", "the processor is ready", **where, policies=runtime.armed or "none")
+            await signals.next_stop()
+            log.notice("stopping", "stopping")
+            draining.set()
+        finally:
+            await pool.stop(runtime.config.gateway.drain)
     return 0
 
 

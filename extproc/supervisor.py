@@ -20,7 +20,7 @@ from extproc.envoy import binary, bootstrap, clusters, process, routes, static
 from extproc.envoy.layout import Layout
 from extproc.envoy.types import Json
 from extproc.errors import ConfigError, StartupError
-from extproc.gateway import Options, layout_for
+from extproc.gateway import Options, layout_for, only_elsewhere
 from extproc.health import HealthServer, Probes
 from extproc.metrics import Totals
 from extproc.pool import Pool
@@ -53,6 +53,7 @@ class Supervisor:
     """
 
     def __init__(self, runtime: Runtime, log: Log, options: Options, read: Callable[[], Loaded] | None = None) -> None:
+        only_elsewhere(runtime)
         self.runtime = runtime
         self._log = log
         self._options = options
