@@ -37,6 +37,7 @@ from extproc.metrics import Totals
 from extproc.policy import packs
 from extproc.pool import Pool
 from extproc.record import recall, recorded, tell
+from extproc.render.command import render as render_
 from extproc.runtime import Runtime, compile_runtime, effective
 from extproc.supervisor import Ports, Supervisor, running
 from extproc.telemetry import Log
@@ -341,11 +342,9 @@ def schema() -> str:
 
 
 def render(options: argparse.Namespace) -> int:
-    """One self-contained bootstrap on standard output."""
+    """Configuration for others (see ``extproc.render``)."""
     _, runtime = _runtime(options)
-    layout, _ = layout_for(runtime, _run_folder(options), _state(options))
-    print(static.text(runtime, layout), end="")
-    return 0
+    return render_(options, runtime, _run_folder(options), _state(options))
 
 
 # what the commands share
