@@ -110,14 +110,14 @@ def objects(wanted: Wanted) -> list[Json]:
     own = bool(options.processor) or where.waypoint
     shadow = wanted.variant is Variant.SHADOW
     filter_ = guard_filter(wanted.runtime.config, shadow=shadow)
-    if not own:
-        grpc = filter_["typed_config"]["grpc_service"]["envoy_grpc"]
-        grpc["cluster_name"] = f"outbound|{PORT}||{processor.host}"
+    # of its own in each place, so that objects for several do not add one cluster twice, which Envoy refuses
+    name = f"{types.SHADOW_CLUSTER if shadow else types.GUARD_CLUSTER}_{options.at}"
+    grpc = filter_["typed_config"]["grpc_service"]["envoy_grpc"]
+    grpc["cluster_name"] = name if own else f"outbound|{PORT}||{processor.host}"
     patches = [_filter(where, filter_, first=options.first)]
     if not shadow:
         patches.append(_body_limit(where, wanted.runtime.config.gateway.max_body))
     patches += _enabled(where, filter_["name"])
-    name = types.SHADOW_CLUSTER if shadow else types.GUARD_CLUSTER
     patches.append(_own_cluster(where, _processor(wanted, processor), name) if own else _mesh_cluster(where, processor))
     return [_object(where, f"{processor.name}-{'shadow' if shadow else 'guard'}-{options.at}", patches)]
 
@@ -217,12 +217,13 @@ def _own_cluster(where: _Where, processor: Processor, name: str) -> Json:
 def _mesh_cluster(where: _Where, processor: Place) -> Json:
     """What istiod's cluster for the processor lacks.
 
-    Patience, health checks, and small windows, which hold a provider back whose answers are not read. Its pods, its
-    circuit breakers and its mutual TLS stay istiod's.
+    Less patience with pods that are gone, and small windows, which hold a provider back whose answers are not read. Its
+    pods, its circuit breakers and its mutual TLS stay istiod's. No lists (health checks are one): a second object for the
+    same proxy would make them longer, and the cluster one that Envoy refuses.
     """
-    ours = processor_cluster(Processor((f"{processor.pods}:{PORT}", f"{processor.pods}:{PORT}")))
-    wanted = ("connect_timeout", "common_lb_config", "health_checks", "outlier_detection")
-    value = {name: ours[name] for name in (*wanted, "typed_extension_protocol_options")}
+    ours = processor_cluster(Processor((f"{processor.host}:{PORT}",)))
+    wanted = ("connect_timeout", "common_lb_config", "outlier_detection", "typed_extension_protocol_options")
+    value = {name: ours[name] for name in wanted}
     match = {"cluster": {"service": processor.host, "portNumber": PORT}}
     # whatever the filter looks at, the processor is somewhere that a sidecar sends to
     context = "SIDECAR_OUTBOUND" if where.context == "SIDECAR_INBOUND" else where.context
