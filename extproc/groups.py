@@ -142,9 +142,8 @@ _PASS: Final = frozenset({
 def compile_groups(loaded: Loaded, providers: Mapping[str, Provided], problems: list[Problem]) -> tuple[Group, ...]:
     """Every model group; ``problems`` gets what is wrong with them."""
     config = loaded.config
-    if not config.providers:
+    if not config.providers and not loaded.source.files:
         problems.append(Problem(_NO_PROVIDERS))
-        return ()
     models = dict(config.models or _default_models(config))
     for name, provider in providers.items():
         if provider.resource:  # which clients may name by header

@@ -59,6 +59,11 @@ class Runtime:
         found = [each.held for each in credentials if isinstance(each, (Bearer, Signed)) and each.held]
         return list({id(each): each for each in found}.values())  # a provider's backends share one
 
+    @property
+    def guards_only(self) -> bool:
+        """Whether it has nothing to route to: it is for traffic that others route."""
+        return not self.config.providers
+
     def models(self) -> list[str]:
         """Public names that are not globs."""
         return [group.name for group in self.groups if not group.name.endswith("*")]

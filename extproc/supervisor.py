@@ -50,11 +50,14 @@ class Supervisor:
         log: where the supervisor speaks; workers use its style.
         options: which Envoy, where certificates are kept.
         read: reads the configuration again; None where it never changes.
+
+    Raises:
+        StartupError: the configuration has no providers.
     """
 
     def __init__(self, runtime: Runtime, log: Log, options: Options, read: Callable[[], Loaded] | None = None) -> None:
         only_elsewhere(runtime)
-        self.runtime = runtime
+        self.runtime = routing(runtime)
         self._log = log
         self._options = options
         self._read_again = read
@@ -230,7 +233,7 @@ class Supervisor:
         digest = _digest(before)
         if self._read_again is None or digest == self._digest:
             return None
-        runtime = compile_runtime(self._read_again(), before.generation + 1, before.packs, before)
+        runtime = routing(compile_runtime(self._read_again(), before.generation + 1, before.packs, before))
         pinned = self._with_pinned(runtime)
         with tempfile.TemporaryDirectory(prefix="extproc-") as name:
             path = Path(name) / "envoy.yaml"
@@ -336,6 +339,20 @@ async def running(
         yield supervisor, await supervisor.start()
     finally:
         await supervisor.stop()
+
+
+def routing(runtime: Runtime) -> Runtime:
+    """The same.
+
+    Raises:
+        StartupError: it routes nothing.
+    """
+    if runtime.guards_only:
+        raise StartupError(
+            "this configuration has no providers, so a gateway has nowhere to send requests; to guard what another Envoy "
+            "routes: extproc serve, and extproc render --guard-only"
+        )
+    return runtime
 
 
 def _digest(runtime: Runtime) -> bytes:

@@ -108,6 +108,21 @@ class Processor(Strict):
         return self.transport != "grpcio" and self.bind.startswith("unix:")
 
 
+class Guard(Strict):
+    """Traffic that others route (guard-only), where this service is attached to it."""
+
+    unknown: Literal["block", "pass"] = Field(
+        "block", description="operations that nobody here can read: `pass` lets them go on unseen, and says so"
+    )
+    prefixes: list[Annotated[str, Field(pattern=r"^(/[A-Za-z0-9._~-]+)+$")]] = Field(
+        [], description="beginnings of paths before those of the API's own, for example /llm"
+    )
+    unnamed: Literal["refuse", "guard", "shadow"] = Field(
+        "refuse",
+        description="what a call of Envoy's is that does not say which filter it comes from, as Envoy Gateway's do",
+    )
+
+
 class BackendUse(Strict):
     """One backend of a model group."""
 
@@ -162,6 +177,7 @@ class Config(Strict):
     gateway: Gateway = Gateway()
     processor: Processor = Processor()
     health: Health = Health()
+    guard: Guard = Guard()
     providers: dict[Name, Provider] = Field({}, description="by name")
     models: dict[str, Annotated[ModelGroup, BeforeValidator(_group)]] = Field(
         {}, description="public model name or glob (`gpt-*`) to backends; the longest literal prefix wins"

@@ -15,11 +15,8 @@ from extproc.exchange.forward import ATTEMPT, DECISION, SUBSET, UPSTREAM
 from extproc.exchange.outgoing import USAGE
 from extproc.exchange.replies import VERDICTS
 from extproc.exchange.upstream import BACKEND
-from extproc.policy.attach import ADDRESS, JWT, PRINCIPALS, ROUTE
+from extproc.policy.attach import ADDRESS, JWT, PRINCIPALS, ROUTES
 from extproc.service import FILTER
-
-ROUTE_METADATA: Final = "xds.route_metadata.filter_metadata['llm.extproc']['route']"
-"""Attribute: what a route calls itself for us, where Envoy's own names of routes will not do."""
 
 _AFTER: Final = 1.0
 """Seconds that the processor has to say that a service gave no answer."""
@@ -66,7 +63,7 @@ def router_filter(config: Config) -> Json:
     """
     mode = _modes("BUFFERED", "FULL_DUPLEX_STREAMED")
     targets = config.targets()
-    attributes: list[str] = [ROUTE] if any(each.route for each in targets) else []
+    attributes = [*ROUTES] if any(each.route for each in targets) else []
     attributes += [ADDRESS] if any(each.kind == "identity" for each in config.policies.values()) else []
     attributes += PRINCIPALS if any(each.principal for each in targets) else ()
     config_ = _ext_proc(
@@ -95,7 +92,7 @@ def _patience(config: Config) -> float:
     return max(config.processor.message_timeout, *deadlines, 0.0)
 
 
-_EVERYWHERE: Final = [ROUTE, ROUTE_METADATA, ADDRESS, *PRINCIPALS]
+_EVERYWHERE: Final = [*ROUTES, ADDRESS, *PRINCIPALS]
 """Attributes for an Envoy that is not configured by us: all that policies may ask for, so that it need not be changed
 whenever they are."""
 

@@ -86,7 +86,7 @@ class Inspection:
     ``format`` is the client's. ``conversion`` turns the answer into it first; ``streams``: it then is a stream.
     ``listens``: somebody wants to hear what it says. ``hides_usage``: a stream's usage was asked for by us, not by the
     client. ``listed``: the client wants the one answer in an array. ``hooks``: the operator's code that sees whole answers.
-    ``sounds``: it may be sound, because that was asked for.
+    ``sounds``: it may be sound, because that was asked for. ``text``: it is no JSON, but all one text.
     """
 
     runtime: Runtime
@@ -101,6 +101,7 @@ class Inspection:
     listed: bool = False
     hooks: Hooks | None = None
     sounds: bool = False
+    text: bool = False
 
 
 def answer_for(headers: Headers, status: int, inspection: Inspection) -> Answer:
@@ -110,8 +111,6 @@ def answer_for(headers: Headers, status: int, inspection: Inspection) -> Answer:
         Refused: it has none that can be inspected.
     """
     media = headers.get("content-type", "").partition(";")[0].strip().lower()
-    if 300 <= status < 400 or status < 200:
-        raise Refused(502, "upstream_redirect", "The provider answered with a redirect.", "api_error")
     converts = inspection.conversion is not None
     if status == 200 and not converts and inspection.sounds and openai_audio.sound(media):
         return ObservedAnswer(inspection, streamed=False)  # what no text rule can read; the record says so
@@ -124,14 +123,23 @@ def answer_for(headers: Headers, status: int, inspection: Inspection) -> Answer:
     )
     if status == 200 and not guards and not converts:
         return ObservedAnswer(inspection, streamed=streamed)
+    decoder = decoder_for(headers, inspection.runtime.config.gateway.max_body)
+    if streamed:
+        return StreamAnswer(inspection, decoder)
+    return WholeAnswer(inspection, decoder, status, media)
+
+
+def decoder_for(headers: Headers, most: int) -> compression.Decoder | None:
+    """What decodes an answer, to at most so many bytes; None where it is not compressed.
+
+    Raises:
+        Refused: nobody here can.
+    """
     coding = compression.coding(headers.get("content-encoding", ""))
     if coding not in compression.SUPPORTED:
         message = "The provider's answer is compressed in a way the gateway cannot read."
         raise Refused(502, "upstream_encoding", message, "api_error")
-    decoder = None if coding == "identity" else compression.Decoder(coding, inspection.runtime.config.gateway.max_body)
-    if streamed:
-        return StreamAnswer(inspection, decoder)
-    return WholeAnswer(inspection, decoder, status, media)
+    return None if coding == "identity" else compression.Decoder(coding, most)
 
 
 _OPENING_MAX: Final = 8192
@@ -310,7 +318,8 @@ class WholeAnswer:
     def __init__(
         self, inspection: Inspection, decoder: compression.Decoder | None, status: int, media: str = ""
     ) -> None:
-        self._subtitles = status == 200 and media in subtitles.MEDIA and inspection.format.name == openai_audio.NAME
+        transcript = status == 200 and media in subtitles.MEDIA and inspection.format.name == openai_audio.NAME
+        self._text = inspection.text or transcript
         self._inspection = inspection
         self._conversion = inspection.conversion
         self._runtime = inspection.runtime
@@ -343,7 +352,7 @@ class WholeAnswer:
             raw += rest
             if self._inspection.listed and self._status == 200:
                 raw = b"[" + raw + b"]"
-            if self._subtitles:
+            if self._text:
                 raw = dump(subtitles.opened(raw))
             value: Any = parse(raw)
         except DecodeError:
@@ -368,7 +377,7 @@ class WholeAnswer:
         if self._inspection.listens:
             spans = self._inspection.format.response_spans(value if sent is raw else parse(sent))
             self.said += [(span.path, span.scope, span.text) for span in spans]
-        if self._subtitles:
+        if self._text:
             sent = subtitles.closed(parse(sent))
         return Verdict(sent, commit=True, end=True, policy=blocked)
 

@@ -37,7 +37,7 @@ _BACK: Final = frozenset({
 })  # fmt: skip
 _BACK_PREFIXES: Final = ("x-ratelimit-", "ratelimit-", "anthropic-ratelimit-")
 """Response headers that reach the client. A header nobody knows could carry anything, and no policy looks at it."""
-_CHANGED: Final = (
+CHANGED: Final = (
     "content-encoding",
     "content-length",
     "etag",
@@ -46,6 +46,7 @@ _CHANGED: Final = (
     "repr-digest",
     "content-digest",
 )
+"""Headers that say something of a body that is no longer the same."""
 _ID_HEADERS: Final = (f"{PREFIX}request-id", "x-request-id")
 _ID: Final = re.compile(r"[A-Za-z0-9._-]{1,128}", re.ASCII)
 
@@ -96,7 +97,7 @@ def not_back(headers: Headers, *, changed: bool) -> tuple[str, ...]:
     """Names of response headers that must not reach the client; ``changed``: the body is not what was sent."""
     names = [name for name in headers if name not in _BACK and not name.startswith(_BACK_PREFIXES)]
     if changed:
-        names += [name for name in _CHANGED if name in headers]
+        names += [name for name in CHANGED if name in headers]
     return tuple(names)
 
 

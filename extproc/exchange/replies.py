@@ -63,7 +63,7 @@ class Replies:
             headers += (("x-llm-verdict", ", ".join(state)),)
         if record.losses:
             headers += (("x-llm-losses", str(len(record.losses))),)
-        if not record.backend:
+        if not record.backend or record.mode != "gateway":  # what a mesh calls its clusters is nobody's business
             return headers
         return (*headers, ("x-llm-backend", record.backend), ("x-llm-attempts", str(record.attempts)))
 

@@ -51,7 +51,7 @@ def send(
     elif planning.sealed(wanted.format, body):
         wanted = replace(wanted, sealed=True)
     record.losses += [f"{path}: {why}" for path, why in losses.found]
-    sent, media = _written(read, body)
+    sent, media = written(read, body)
     changed = None if sent is received else sent
     return Sent(
         group,
@@ -83,7 +83,12 @@ def estimate(asked: Asked, group: Group, decided: Decided) -> bytes | None:
     return dump({name: sum(-(-len(span.text.encode()) // 4) for span in spans)})
 
 
-def _written(read: Body, raw: bytes) -> tuple[bytes, str]:
+def written(read: Body, raw: bytes) -> tuple[bytes, str]:
+    """What goes on where this JSON text is left of a body, and its content type.
+
+    Raises:
+        Refused: it cannot be said in the body's own form.
+    """
     try:
         return read.sent(raw)
     except Unrepresentable as error:

@@ -2,7 +2,7 @@
 
 Stands on: the CRDs and the translator of Envoy Gateway 1.5 to 1.9. What its ``extProc`` cannot say, in any of them:
 
-- gRPC metadata, so the processor cannot be told which filter calls: it takes such calls for what ``processor.unnamed`` says;
+- gRPC metadata, so the processor cannot be told which filter calls: it takes such calls for what ``guard.unnamed`` says;
 - some attributes (route metadata): policies know routes by Envoy's names for them alone;
 - request trailers beside a body that is collected: Envoy passes these uninspected (HTTP/2 clients can send some);
 - limits of time for a whole body, and mutation rules: its defaults do.
@@ -38,7 +38,7 @@ _ATTRIBUTE: Final = re.compile(
 
 _HEAD: Final = """\
 # Made by `extproc render envoy-gateway`. Deleting the EnvoyExtensionPolicy takes it out again. The processor has to know
-# what these calls are, as Envoy Gateway cannot tell it: processor.unnamed: {which} (`extproc render kubernetes` says so).
+# what these calls are, as Envoy Gateway cannot tell it: guard.unnamed: {which} (`extproc render kubernetes` says so).
 """
 
 

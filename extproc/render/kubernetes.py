@@ -95,6 +95,7 @@ def _pods(wanted: Wanted) -> Pods:
         place_of(options),
         options.image,
         gateway,
+        "shadow" if wanted.variant is Variant.SHADOW else "guard",
         options.replicas,
         math.ceil(_longest(runtime) if options.drain is None else options.drain),
         _texts(runtime),

@@ -39,6 +39,7 @@ def patch(pods: Pods, workers: int, user: int) -> Json:
             "EXTPROC_HEALTH__PORT": str(HEALTH),
             "EXTPROC_GATEWAY__DRAIN": f"{pods.drain}s",
             "EXTPROC_GATEWAY__TLS": "none",
+            "EXTPROC_GUARD__UNNAMED": pods.unnamed,
             "EXTPROC_LOG__FORMAT": "json",
             "EXTPROC_PROCESSOR__BIND": f"unix:{FOLDER}/w{{n}}.sock",
             "EXTPROC_PROCESSOR__WORKERS": str(workers),

@@ -22,7 +22,8 @@ _MARGIN: Final = 10
 class Pods:
     """What runs.
 
-    ``gateway``: Envoy and processor in one, instead of the processor alone; ``drain``: seconds in which open answers may
+    ``gateway``: Envoy and processor in one, instead of the processor alone; ``unnamed``: what calls are that do not say
+    which filter they come from; ``drain``: seconds in which open answers may
     end; ``texts``: the configuration's files by path; ``tls``: name of the Secret with ``tls.crt``, ``tls.key`` and
     ``ca.crt``, empty for none; ``names``: whom of the certified clients to admit.
     """
@@ -30,6 +31,7 @@ class Pods:
     place: Place
     image: str
     gateway: bool
+    unnamed: str
     replicas: int
     drain: int
     texts: dict[str, str]
@@ -145,6 +147,7 @@ def _settings(pods: Pods) -> dict[str, str]:
         return found | {f"EXTPROC_GATEWAY__TLS__{key}": f"{TLS_FOLDER}/{file}" for key, file in certificate if pods.tls}
     found |= {
         "EXTPROC_GATEWAY__TLS": "none",
+        "EXTPROC_GUARD__UNNAMED": pods.unnamed,
         "EXTPROC_PROCESSOR__BIND": f"0.0.0.0:{PORT}",
         "EXTPROC_PROCESSOR__TRANSPORT": "grpcio",
         "EXTPROC_PROCESSOR__WORKERS": "1",  # one address, one worker: replicas are what there are more of

@@ -19,7 +19,7 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from extproc.errors import StartupError
-from extproc.service import FILTER, Service, Session, StreamFailed, Turn
+from extproc.service import FILTER, ROUTE, Service, Session, StreamFailed, Turn
 from extproc.transport.sockets import remove_stale
 from extproc.transport.tls import Certificates, admitted
 from extproc.wire import METHOD, SERVICE
@@ -147,7 +147,7 @@ class _Call:
         """Serve it to its end."""
         session = None
         try:
-            session = self._service.open(self._filter(), self._wake)
+            session = self._service.open(self._said(FILTER), self._wake, self._said(ROUTE))
             read: Any = self._context.read
             while (data := await read()) is not grpc.aio.EOF:
                 small = len(data) + session.held < _LARGE
@@ -208,8 +208,8 @@ class _Call:
         with contextlib.suppress(Exception):
             await self._context.abort(grpc.StatusCode.INTERNAL, text)
 
-    def _filter(self) -> str:
-        return next((str(value) for key, value in self._context.invocation_metadata() or () if key == FILTER), "")
+    def _said(self, name: str) -> str:
+        return next((str(value) for key, value in self._context.invocation_metadata() or () if key == name), "")
 
     async def _say(self, turn: Turn) -> None:
         if turn.messages:
