@@ -25,7 +25,7 @@ from extproc.config.load import Loaded, load
 from extproc.config.model import Config
 from extproc.demo.model import FakeModel
 from extproc.demo.show import Client, Seen, lines, show
-from extproc.envoy import binary, bootstrap, process, static
+from extproc.envoy import binary, bootstrap, process, static, versions
 from extproc.errors import StartupError
 from extproc.framing.jsontext import dump_pretty
 from extproc.gateway import Options, layout_for, only_elsewhere, system_ca, upstream_ca
@@ -318,9 +318,12 @@ def _check_with_envoy(runtime: Runtime, options: argparse.Namespace) -> None:
             raise
         print(f"not checked by Envoy: {error}")
         return
+    version = versions.of(envoy)
+    for each in versions.cautions(version, versions.uses(runtime)):
+        print(f"warning: {each}")
     with tempfile.TemporaryDirectory(prefix="extproc-") as name:
         folder = Path(name)
-        layout, _ = layout_for(runtime, folder, folder)
+        layout, _ = layout_for(runtime, folder, folder, version)
         layout.bootstrap.write_text(static.text(runtime, layout), "utf-8")
         process.validate(envoy, layout.bootstrap)
     print("checked by Envoy: ok")

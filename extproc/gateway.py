@@ -58,8 +58,11 @@ def _first_file(candidates: Sequence[str | None]) -> str:
     return next((str(Path(each).resolve()) for each in candidates if each and Path(each).is_file()), "")
 
 
-def layout_for(runtime: Runtime, run: Path, state: Path) -> tuple[Layout, Path | None]:
-    """Where everything is, making the development certificate where it is needed; and the authority clients trust."""
+def layout_for(runtime: Runtime, run: Path, state: Path, envoy: str = "") -> tuple[Layout, Path | None]:
+    """Where everything is, making the development certificate where it is needed; and the authority clients trust.
+
+    ``envoy`` is the version of Envoy that reads the files; empty for the newest.
+    """
     gateway = runtime.config.gateway
     cert = key = run / "unused.pem"
     ca = None
@@ -71,7 +74,7 @@ def layout_for(runtime: Runtime, run: Path, state: Path) -> tuple[Layout, Path |
     elif gateway.tls == "auto":
         hosts = () if gateway.address in ("0.0.0.0", "::") else (gateway.address,)  # noqa: S104
         cert, key, ca = certificates.ensure(state / "tls", hosts)
-    return Layout(run, cert, key, upstream_ca(runtime), processor_addresses(runtime, run)), ca
+    return Layout(run, cert, key, upstream_ca(runtime), processor_addresses(runtime, run), envoy), ca
 
 
 def processor_addresses(runtime: Runtime, run: Path) -> tuple[str, ...]:

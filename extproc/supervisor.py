@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from extproc.config.load import Loaded
-from extproc.envoy import binary, bootstrap, clusters, process, routes, static
+from extproc.envoy import binary, bootstrap, clusters, process, routes, static, versions
 from extproc.envoy.layout import Layout
 from extproc.envoy.types import Json
 from extproc.errors import ConfigError, StartupError
@@ -62,10 +62,12 @@ class Supervisor:
         self._options = options
         self._read_again = read
         self._run = Path(tempfile.mkdtemp(prefix="extproc-"))
-        self._layout, self._ca = layout_for(runtime, self._run, options.state)
+        self._binary = binary.find(options.envoy)
+        version = versions.of(self._binary)
+        self._cautions = versions.cautions(version, versions.uses(runtime))
+        self._layout, self._ca = layout_for(runtime, self._run, options.state, version)
         self.totals = Totals()
         self.pool = Pool(self._layout.processors, runtime.config.processor.native, log, self.totals, runtime.packs)
-        self._binary = binary.find(options.envoy)
         self._envoy = self._new_envoy()
         self._health: HealthServer | None = None
         self._draining = asyncio.Event()
@@ -98,6 +100,8 @@ class Supervisor:
         Raises:
             StartupError: something cannot be started.
         """
+        for each in self._cautions:
+            self._log.notice("envoy-caution", each)
         bootstrap.write(self.runtime, self._layout)
         await self.pool.start(self.runtime.loaded, self.runtime.generation)
         await self._envoy.start()
