@@ -65,6 +65,8 @@ def _listener(listener: Json, patches: list[Json]) -> None:
 def _is_port(listener: Json, chain: Json | None, patch: Json) -> bool:
     match = patch["match"].get("listener") or patch["match"].get("waypoint") or {}
     wanted = match.get("portNumber")
+    if match.get("name", listener["name"]) != listener["name"]:
+        return False
     if not wanted:
         return True
     if chain and listener["name"] in ("virtualInbound", "virtualOutbound"):

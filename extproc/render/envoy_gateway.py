@@ -14,8 +14,10 @@ from __future__ import annotations
 
 import argparse
 import re
+import sys
 from typing import Final
 
+from extproc.envoy import versions
 from extproc.envoy.filters import guard_filter
 from extproc.envoy.types import Json
 from extproc.errors import StartupError
@@ -73,6 +75,8 @@ def objects(wanted: Wanted) -> list[Json]:
     options = wanted.options
     minor = _minor(options.version)
     shadow = wanted.variant is Variant.SHADOW
+    for sentence in versions.cautions(_ENVOYS[minor], [versions.SHADOW if shadow else versions.GUARD]):
+        print(f"warning: {sentence}", file=sys.stderr)
     if shadow and minor < _SINCE_STATUS:
         raise StartupError(
             f"Envoy Gateway {options.version} cannot attach a shadow: `shadowMode` begins with 1.{_SINCE_STATUS}"

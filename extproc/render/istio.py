@@ -15,7 +15,7 @@ import sys
 from dataclasses import dataclass
 from typing import Final
 
-from extproc.envoy import types
+from extproc.envoy import types, versions
 from extproc.envoy.filters import guard_filter
 from extproc.envoy.processor import Processor, processor_cluster
 from extproc.envoy.types import Json, typed
@@ -36,6 +36,8 @@ _PER_ROUTE: Final = "type.googleapis.com/envoy.extensions.filters.http.ext_proc.
 _FIRST_MINOR: Final = 28
 _ENVOY_IS: Final = 8
 """Istio 1.N carries Envoy 1.(N + 8): "tend to map one to one", says istio.io, and 1.16 to 1.31 do."""
+_OLDEST: Final = ".".join(map(str, versions.OLDEST))
+"""What it has to work with where nobody says which Istio it is."""
 _LAST: Final = 10
 """Of all patches ours come last, so that it is our filter that stands next to the router."""
 
@@ -86,7 +88,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     add("--host", action="append", default=[], metavar="HOST:PORT", help="only this virtual host")
     add("--first", action="store_true", help="first of all filters instead of last before the router")
-    add("--istio", metavar="VERSION", help="Istio's version: says what to mind with the Envoy it carries")
+    add(
+        "--istio",
+        metavar="VERSION",
+        help="Istio's version: says what to mind, and spares connections larger buffers from 1.29 on",
+    )
 
 
 def render(wanted: Wanted) -> Files:
@@ -104,7 +110,7 @@ def objects(wanted: Wanted) -> list[Json]:
     """
     options = wanted.options
     if options.istio:
-        _check(options.istio, waypoint=options.at == "waypoint")
+        _check(options.istio, wanted.variant, waypoint=options.at == "waypoint")
     where = _where(options)
     processor = place_of(options)
     own = bool(options.processor) or where.waypoint
@@ -116,7 +122,7 @@ def objects(wanted: Wanted) -> list[Json]:
     grpc["cluster_name"] = name if own else f"outbound|{PORT}||{processor.host}"
     patches = [_filter(where, filter_, first=options.first)]
     if not shadow:
-        patches.append(_body_limit(where, wanted.runtime.config.gateway.max_body))
+        patches += _body_limits(where, wanted.runtime.config.gateway.max_body, options.istio)
     patches += _enabled(where, filter_["name"])
     patches.append(_own_cluster(where, _processor(wanted, processor), name) if own else _mesh_cluster(where, processor))
     return [_object(where, f"{processor.name}-{'shadow' if shadow else 'guard'}-{options.at}", patches)]
@@ -180,9 +186,18 @@ def _filter(where: _Where, filter_: Json, *, first: bool) -> Json:
     return _patch("HTTP_FILTER", where, match, "INSERT_FIRST" if first else "INSERT_BEFORE", value)
 
 
-def _body_limit(where: _Where, most: int) -> Json:
-    """Requests are collected whole. This limit is the routes' own: connections need not be given larger buffers for it."""
-    return _patch("VIRTUAL_HOST", where, _routes(where), "MERGE", {"request_body_buffer_limit": most})
+def _body_limits(where: _Where, most: int, istio: str | None) -> list[Json]:
+    """Requests are collected whole. Where routes can say how large (Envoy 1.37), connections keep their small buffers."""
+    routes = _patch("VIRTUAL_HOST", where, _routes(where), "MERGE", {"request_body_buffer_limit": most})
+    buffer = versions.connection_buffer(envoy_of(istio) if istio else _OLDEST, most)
+    if buffer == types.BUFFER:
+        return [routes]
+    match: Json = {"waypoint": {}} if where.waypoint else {}
+    if where.context == "SIDECAR_INBOUND":
+        match = {"listener": {"name": "virtualInbound"}}  # one for all ports: they are in its filter chains
+    elif where.port and not where.waypoint:
+        match = {"listener": {"portNumber": where.port}}
+    return [_patch("LISTENER", where, match, "MERGE", {"per_connection_buffer_limit_bytes": buffer}), routes]
 
 
 def _enabled(where: _Where, filter_: str) -> list[Json]:
@@ -254,7 +269,7 @@ def envoy_of(istio: str) -> str:
     return f"1.{int(minor) + _ENVOY_IS}"
 
 
-def _check(istio: str, *, waypoint: bool) -> None:
+def _check(istio: str, variant: Variant, *, waypoint: bool) -> None:
     envoy = envoy_of(istio)
     minor = int(envoy.partition(".")[2]) - _ENVOY_IS
     if minor < _FIRST_MINOR:
@@ -264,6 +279,8 @@ def _check(istio: str, *, waypoint: bool) -> None:
     if waypoint and minor == _FIRST_MINOR:
         raise StartupError(f"Istio {istio} takes no EnvoyFilter for waypoints; the API for it begins with 1.29")
     print(f"Istio {istio} carries Envoy {envoy}", file=sys.stderr)
+    for sentence in versions.cautions(envoy, [versions.SHADOW if variant is Variant.SHADOW else versions.GUARD]):
+        print(f"warning: {sentence}", file=sys.stderr)
 
 
 TARGET: Final = Target(

@@ -162,7 +162,8 @@ def test_watch_all_and_enforce_on_one_route_of_a_gateway(
         client = Client(where["outbound"], upstreams["a"])
         guarded(client)
         untouched(client, path="/openai/v1/chat/completions")
-        assert processor[0].exchange(client.id)["filter"] == "shadow"
+        line = processor[0].exchange(client.id)
+        assert (line["mode"], line["verdict"]) == ("shadow", "block")
 
 
 def test_a_waypoint_as_its_api_describes_it(

@@ -99,6 +99,16 @@ def test_a_guard_on_what_a_sidecar_sends(render):
     assert limits == {20 << 20}
 
 
+@pytest.mark.parametrize(("istio", "larger"), [("1.28.2", True), ("1.29", False), ("1.31.1", False)])
+@pytest.mark.parametrize("way", [["--at", "outbound"], ["--at", "inbound", "--port", "15006"]])
+def test_connections_have_larger_buffers_only_where_envoy_needs_them(render, istio, larger, way):
+    listeners = applied(sidecar(PORTS, 1, 2), *render("--guard-only", *way, "--istio", istio))["static_resources"][
+        "listeners"
+    ]
+    found = [each["traffic_direction"].lower() for each in listeners if "per_connection_buffer_limit_bytes" in each]
+    assert found == ([way[1]] if larger else [])
+
+
 def test_istiods_cluster_keeps_what_it_had_and_gets_what_it_lacked(render):
     before = sidecar(PORTS, 1, 2)
     patched = applied(before, *render("--guard-only"))
@@ -215,6 +225,8 @@ def test_what_makes_no_sense_is_refused(capsys, config, options, why):
 def test_the_version_says_which_envoy_it_is(capsys, config):
     assert main(["render", "istio", "-c", str(config), "--shadow", "--istio", "1.28.3"]) == 0
     assert "carries Envoy 1.36" in capsys.readouterr().err
+    assert main(["render", "istio", "-c", str(config), "--guard-only", "--istio", "1.28.3"]) == 0
+    assert "warning: Envoy 1.36: only the connection's limit" in capsys.readouterr().err
 
 
 def test_merging_is_protobufs():
