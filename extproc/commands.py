@@ -26,10 +26,10 @@ from extproc.config.load import Loaded, load
 from extproc.config.model import Config
 from extproc.demo.model import FakeModel
 from extproc.demo.show import Client, Seen, lines, show
-from extproc.envoy import binary, bootstrap, process, static
+from extproc.envoy import binary, bootstrap, process, static, versions
 from extproc.errors import ConfigError, Problem, StartupError
 from extproc.framing.jsontext import dump_pretty
-from extproc.gateway import Options, layout_for, system_ca, upstream_ca
+from extproc.gateway import Options, layout_for, only_elsewhere, system_ca, upstream_ca
 from extproc.live import look, require_ports
 from extproc.loop import run
 from extproc.policy import packs
@@ -200,6 +200,7 @@ async def _serve(runtime: Runtime, log: Log, options: argparse.Namespace) -> int
     signals = Signals()
     layout, _ = layout_for(runtime, _run_folder(options), _state(options))
     if options.write_envoy:
+        only_elsewhere(runtime)
         bootstrap.write(runtime, layout)
     async with serving(runtime, log, layout, lambda: _load(options, {})) as (processor, health):
         details = (
@@ -313,9 +314,12 @@ def _check_with_envoy(runtime: Runtime, options: argparse.Namespace) -> None:
             raise
         print(f"not checked by Envoy: {error}")
         return
+    version = versions.of(envoy)
+    for each in versions.cautions(version, versions.uses(runtime)):
+        print(f"warning: {each}")
     with tempfile.TemporaryDirectory(prefix="extproc-") as name:
         folder = Path(name)
-        layout, _ = layout_for(runtime, folder, folder)
+        layout, _ = layout_for(runtime, folder, folder, version)
         layout.bootstrap.write_text(static.text(runtime, layout), "utf-8")
         process.validate(envoy, layout.bootstrap)
     print("checked by Envoy: ok")
