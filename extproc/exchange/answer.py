@@ -341,7 +341,7 @@ class WholeAnswer:
             if self._conversion:
                 rest = b"".join([*self._conversion.feed(rest), *self._conversion.close()])
             raw += rest
-            if self._inspection.listed and self._status == 200:
+            if self._inspection.listed and not raw.lstrip().startswith(b"["):
                 raw = b"[" + raw + b"]"
             if self._subtitles:
                 raw = dump(subtitles.opened(raw))

@@ -213,6 +213,7 @@ class RouterExchange:
         self._speak(spoken(event.headers.get(":path", ""), hint(event.headers)))
         asked = self._asked = inbound.asked(event.headers)
         self._speak(asked.format)
+        self._replies.listed = asked.listed
         self.record.operation, self.record.format = asked.operation.value, asked.format
         if asked.operation is Operation.HEALTH:
             return self._respond(200, b"alive\n", "health", "text/plain; charset=utf-8")
