@@ -17,7 +17,7 @@ from extproc.exchange import whole
 from extproc.exchange.converting import Conversion
 from extproc.exchange.gate import Words
 from extproc.exchange.hooks import Hooks
-from extproc.exchange.streamed import GuardedStream, only_usage
+from extproc.exchange.streamed import GuardedStream, only_usage, without_usage
 from extproc.formats import openai_audio, subtitles
 from extproc.formats.base import Format
 from extproc.framing import compression
@@ -200,6 +200,8 @@ class ObservedAnswer:
                 value = self._see(event.data) if event.data and _USAGE.search(event.data) else None
                 if not (self._hides and only_usage(value)):
                     kept.append(event.raw)
+                elif rest := without_usage(event.data or b"", value):
+                    kept.append(event.with_data(rest))
         except (DecodeError, LimitExceeded) as error:
             if self._hides:  # it was cut into events, so nobody knows which bytes would be left
                 return self._broken(b"".join(kept), error)
