@@ -9,6 +9,7 @@ from typing import Any, Final
 from extproc import events
 from extproc.errors import Refused
 from extproc.formats.base import Format
+from extproc.formats.generic import OPAQUE
 from extproc.policy.api import Policy, Style, Tally
 from extproc.runtime import Runtime
 from extproc.telemetry import Record
@@ -30,13 +31,14 @@ class Replies:
     """Says things in the client's format, and notes in the exchange's record what was said.
 
     ``format`` is the client's; ``armed`` names the policies that look at this exchange; ``busy`` is the time in seconds that
-    the exchange has taken of the processor so far.
+    the exchange has taken of the processor so far. ``listed``: the client wants whatever is said in an array (Google's streams
+    that are not server-sent events; errors too).
 
     Args:
         now: Unix time in seconds.
     """
 
-    __slots__ = ("_now", "_record", "_runtime", "_tally", "armed", "busy", "format")
+    __slots__ = ("_now", "_record", "_runtime", "_tally", "armed", "busy", "format", "listed")
 
     def __init__(
         self, runtime: Runtime, record: Record, tally: Tally, format_: Format, now: Callable[[], float] = time.time
@@ -46,6 +48,7 @@ class Replies:
         self.busy = 0.0
         self._runtime = runtime
         self.format = format_
+        self.listed = False
         self._record = record
         self.armed = runtime.armed
 
@@ -59,7 +62,8 @@ class Replies:
             ("x-llm-overhead-ms", f"{self.busy * 1000:.2f}"),
         )
         if record.verdict:
-            state = (record.verdict, NOT_SCANNABLE) if record.unscanned else (record.verdict,)
+            lacks = NOT_SCANNED if record.format == OPAQUE else NOT_SCANNABLE
+            state = (record.verdict, lacks) if record.unscanned else (record.verdict,)
             headers += (("x-llm-verdict", ", ".join(state)),)
         if record.losses:
             headers += (("x-llm-losses", str(len(record.losses))),)
@@ -74,7 +78,8 @@ class Replies:
         self._record.status = status
         self._record.end = self._record.end or "complete"
         headers = (("content-type", media), *self.headers(), *extra)
-        return events.Respond(status, headers, body, f"llm_{code}", self.verdicts())
+        said = b"[" + body + b"]" if self.listed else body
+        return events.Respond(status, headers, said, f"llm_{code}", self.verdicts())
 
     def verdicts(self) -> Mapping[str, Mapping[str, Any]] | None:
         """What policies came to, as dynamic metadata: for access logs, and for the filters of a mesh."""
@@ -151,6 +156,8 @@ _ID_NAMES: Final = {"anthropic": "request-id", "aws": "x-amzn-requestid"}
 
 NOT_SCANNABLE: Final = "not-scannable"
 """Said of a request that has content which no text rule can read."""
+NOT_SCANNED: Final = "not-scanned"
+"""Said of one into which nobody has looked, nor into its answer."""
 
 _SUBJECTS: Final = {
     "request": "The request was refused",

@@ -5,7 +5,7 @@ Spans, pieces and deltas are made for every event; like ``extproc.events`` they 
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Set
+from collections.abc import Callable, Hashable, Iterable, Mapping, Set
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -21,6 +21,8 @@ class Span:
     """A text inside a JSON document: where, whose words, and the text; ``json``: the text is itself JSON source.
 
     ``fixed``: it is the name of the member at ``path``. It cannot be replaced: where it would be, everything is refused.
+    ``written``: how a new text is written at ``path``, where the text stands there in another form.
+    ``track``, in a whole answer, is equal for texts that are one in its stream: clients show them without a gap.
     """
 
     path: Path
@@ -28,6 +30,12 @@ class Span:
     text: str
     json: bool = False
     fixed: bool = False
+    track: Hashable = None
+    written: Callable[[str], str] | None = None
+
+    def put(self, text: str) -> str:
+        """What to write at ``path`` for another text."""
+        return self.written(text) if self.written else text
 
 
 @dataclass(slots=True)
@@ -63,6 +71,20 @@ class Delta:
     telling: bool = True
     final: bool = False
     closes: tuple[Hashable, ...] = ()
+
+
+@dataclass(slots=True)
+class Signed:
+    """An object whose maker may have signed its texts: a thought, or a part of one in a stream's event.
+
+    ``key`` is equal for what is signed together: in the events of a stream, parts of one thought. ``name`` is the member that
+    holds the signature, empty where there is none here; ``blank`` the JSON to put there for no signature.
+    """
+
+    path: Path
+    key: Hashable
+    name: str = ""
+    blank: bytes = b'""'
 
 
 class Ending(Protocol):
@@ -152,6 +174,10 @@ class Format(Protocol):
 
         That is where the text they repeat is among ``changed``, and where they say anything else than it.
         """
+        ...
+
+    def signed(self, body: Any) -> Iterable[Signed]:
+        """What makers sign of a request, a whole answer or an event, in its order."""
         ...
 
     def usage(self, body: Any) -> Usage | None:

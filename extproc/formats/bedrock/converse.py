@@ -8,13 +8,14 @@ text goes on until a block of another kind begins, and clients that join the blo
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Set
+from collections.abc import Iterable, Mapping, Set
 from typing import Any, Final
 
 from extproc.chat.answer import Usage
 from extproc.chat.codec import Codec
 from extproc.errors import DecodeError
-from extproc.formats.base import Delta, Piece, Span
+from extproc.formats import files
+from extproc.formats.base import Delta, Piece, Signed, Span
 from extproc.formats.bedrock import says, texts
 from extproc.formats.bedrock.codec import ConverseCodec
 from extproc.formats.bedrock.family import AWS
@@ -51,11 +52,11 @@ class Converse(AWS):
         """Every text of a request."""
         found: list[Span] = []
         texts.request(body, (), found)
-        return found
+        return files.read(body, found)
 
     def unscanned(self, body: dict[str, Any]) -> list[str]:
         """Kinds of content blocks that are not text."""
-        return texts.unscanned([body.get("messages"), body.get("system")])
+        return texts.unscanned([body.get("messages"), body.get("system")], files.readable(body))
 
     def response_spans(self, body: Any) -> list[Span]:
         """Every text of a whole answer or error."""
@@ -97,6 +98,10 @@ class Converse(AWS):
     def echoes(self, body: Any, changed: Set[Path]) -> list[Path]:
         """None: Converse repeats nothing in another form."""
         return []
+
+    def signed(self, body: Any) -> Iterable[Signed]:
+        """Claude's thoughts; those of other models have no signature."""
+        return texts.signed(body)
 
     def usage(self, body: Any) -> Usage | None:
         """Tokens used, where an answer or event says so."""
