@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from extproc.config.model import Config
-from extproc.envoy import clusters, routes, types
+from extproc.envoy import clusters, routes, types, versions
 from extproc.envoy.filters import router_filter
 from extproc.envoy.layout import Layout
 from extproc.envoy.processor import Processor, processor_cluster
@@ -81,7 +81,10 @@ def _listener(name: str, host: str, port: int, config: Config, layout: Layout, *
     return {
         "name": name,
         **types.address(host, port),
-        "per_connection_buffer_limit_bytes": types.BUFFER,
+        "per_connection_buffer_limit_bytes": versions.connection_buffer(layout.envoy, config.gateway.max_body),
+        "enable_reuse_port": False,  # with it, another process could listen on the same port, and get half of the clients
+        # of one socket, the thread that wakes first would take most
+        "connection_balance_config": {"exact_balance": {}},
         "filter_chains": [chain],
     }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from extproc.envoy import types
+from extproc.envoy import types, versions
 from extproc.envoy.filters import upstream_filter
 from extproc.envoy.layout import Layout
 from extproc.envoy.types import Json, seconds, typed
@@ -32,7 +32,7 @@ def _group_cluster(runtime: Runtime, group: Group, layout: Layout) -> Json:
         "type": "STRICT_DNS",
         "dns_lookup_family": "V4_PREFERRED",
         "connect_timeout": "5s",
-        "per_connection_buffer_limit_bytes": types.BUFFER,
+        "per_connection_buffer_limit_bytes": versions.connection_buffer(layout.envoy, runtime.config.gateway.max_body),
         "load_assignment": {"cluster_name": group.slug, "endpoints": _localities(group)},
         "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
         "circuit_breakers": {

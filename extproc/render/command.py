@@ -13,7 +13,7 @@ from typing import Final
 from extproc.envoy.processor import Processor, Tls, parse_address
 from extproc.errors import StartupError
 from extproc.gateway import processor_addresses
-from extproc.render import envoy
+from extproc.render import envoy, envoy_gateway, istio, kubernetes
 from extproc.render.target import Files, Target, Variant, Wanted
 from extproc.runtime import Runtime
 
@@ -24,6 +24,9 @@ TARGETS: Final[dict[str, Target]] = {
         envoy.arguments,
         first=envoy.remove_only,
     ),
+    "envoy-gateway": envoy_gateway.TARGET,
+    "istio": istio.TARGET,
+    "kubernetes": kubernetes.TARGET,
 }
 
 
