@@ -42,9 +42,7 @@ class Processor(Reloading):
         await self.pool.start(self.runtime.loaded, self.runtime.generation)
         health = self.runtime.config.health
         if health.port is not None:
-            probes = Probes(
-                lambda: not self._draining and bool(self.pool.pids), self._metrics, self.drain, self.pool.seen
-            )
+            probes = Probes(lambda: not self._draining and bool(self.pool.pids), self._metrics, self.drain)
             server = HealthServer(health.address, health.port, probes)
             try:
                 await server.start()
