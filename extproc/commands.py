@@ -16,6 +16,7 @@ from collections.abc import Callable
 from functools import partial
 from importlib.resources import as_file, files
 from pathlib import Path
+from typing import Final
 
 import yaml
 
@@ -26,16 +27,15 @@ from extproc.config.model import Config
 from extproc.demo.model import FakeModel
 from extproc.demo.show import Client, Seen, lines, show
 from extproc.envoy import binary, bootstrap, process, static, versions
-from extproc.errors import StartupError
+from extproc.errors import ConfigError, Problem, StartupError
 from extproc.framing.jsontext import dump_pretty
 from extproc.gateway import Options, layout_for, only_elsewhere, system_ca, upstream_ca
-from extproc.health import Probes, probed
 from extproc.live import look
 from extproc.live import ports as ports_of
 from extproc.loop import run
-from extproc.metrics import Totals
 from extproc.policy import packs
-from extproc.pool import Pool
+from extproc.processor import serving
+from extproc.providers.known import KNOWN
 from extproc.record import recall, recorded, tell
 from extproc.render.command import render as render_
 from extproc.runtime import Runtime, compile_runtime, effective
@@ -192,7 +192,7 @@ async def _run(
 
 
 def serve(options: argparse.Namespace) -> int:
-    """The workers alone, until a signal."""
+    """The processor alone, until a signal."""
     loaded, runtime = _runtime(options)
     log = Log(loaded.config.log.format)
     return run(_serve(runtime, log, options))
@@ -204,24 +204,15 @@ async def _serve(runtime: Runtime, log: Log, options: argparse.Namespace) -> int
     if options.write_envoy:
         only_elsewhere(runtime)
         bootstrap.write(runtime, layout)
-    totals, draining = Totals(), asyncio.Event()
-    pool = Pool(layout.processors, runtime.config.processor.native, log, totals, runtime.packs)
-
-    def metrics() -> bytes:
-        totals.gauges.update({"extproc_workers": len(pool.pids), "extproc_generation": runtime.generation})
-        return totals.text()
-
-    probes = Probes(lambda: bool(pool.pids) and not draining.is_set(), metrics, draining.set)
-    async with probed(runtime.config.health, probes) as port:
-        try:
-            await pool.start(runtime.loaded, runtime.generation)
-            where = {"address": ", ".join(layout.processors), **({"health": str(port)} if port else {})}
-            log.notice("ready", "the processor is ready", **where, policies=runtime.armed or "none")
-            await signals.next_stop()
-            log.notice("stopping", "stopping")
-            draining.set()
-        finally:
-            await pool.stop(runtime.config.gateway.drain)
+    async with serving(runtime, log, layout, lambda: _load(options, {})) as (processor, health):
+        details = (
+            {} if health is None else {"health": f"http://{runtime.config.health.address}:{health}/health/readiness"}
+        )
+        address = ", ".join(layout.processors)
+        log.notice("ready", "the processor is ready", address=address, policies=runtime.armed or "none", **details)
+        while (name := await signals.next()) in _ORDERS:
+            await (processor.reload() if name == "SIGHUP" else processor.restart_workers())
+        log.notice("stopping", "stopping", signal=name)
     return 0
 
 
@@ -284,6 +275,9 @@ _UP_TO_CLIENTS = (
 )
 
 
+_UNREAD = "opaque: nobody looks into what goes there and comes back; policies about texts do not apply"
+
+
 def check(options: argparse.Namespace) -> int:
     """Say that the configuration is good, and what it comes to."""
     loaded, runtime = _runtime(options)
@@ -292,8 +286,12 @@ def check(options: argparse.Namespace) -> int:
     for policy in runtime.attached.usual.policies:
         phases = "+".join(sorted(phase.value for phase in policy.phases))
         print(f"policy {policy.name}: {policy.action.value}, {policy.mode.value}, {phases}, {len(policy.rules)} rules")
-    for group in runtime.groups:
+    for group in (each for each in runtime.groups if each.public):
         print(f"model {group.name}: {', '.join(backend.name for backend in group.backends)}")
+    for named in runtime.named.all:
+        print(f"operation {named.name}: {', '.join(named.config.path)}, {named.config.scan}")
+    for named in runtime.named.opaque:
+        print(f"warning: {loaded.problem(('operations', named.name), _UNREAD)}")
     for index, each in enumerate(loaded.config.attach or ()):
         if each.up_to_clients:
             print(f"warning: {loaded.problem(('attach', index), _UP_TO_CLIENTS.format(', '.join(each.without or ())))}")
@@ -364,7 +362,17 @@ def _load(options: argparse.Namespace, overrides: dict[str, str]) -> Loaded:
         or os.environ.get("EXTPROC_CONFIG")
         or ("extproc.yaml" if Path("extproc.yaml").is_file() else None)
     )
-    return load(Path(named) if named else None, {**os.environ, **overrides})
+    loaded = load(Path(named) if named else None, {**os.environ, **overrides})
+    if not named and not loaded.config.providers:
+        raise ConfigError([Problem(_NO_PROVIDERS)])
+    return loaded
+
+
+_NO_PROVIDERS: Final = (
+    "no providers: set one of "
+    + ", ".join(known.variable for known in KNOWN.values() if known.whole)
+    + ", write a configuration file, or try `extproc demo`"
+)
 
 
 def _listen_overrides(options: argparse.Namespace) -> dict[str, str]:

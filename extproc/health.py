@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from extproc.config.model import Health
 from extproc.errors import StartupError
 
 _HEAD_MAX: Final = 8192
@@ -81,20 +80,3 @@ class HealthServer:
             case b"GET", b"/metrics":
                 return "200 OK", CONTENT_TYPE_LATEST, self._probes.metrics()
         return "404 Not Found", text, b"not here\n"
-
-
-@asynccontextmanager
-async def probed(config: Health, probes: Probes) -> AsyncIterator[int | None]:
-    """Answer probes meanwhile, for a processor that runs alone; the port, or None.
-
-    Only where the configuration names a port: several processors may share a machine, and a gateway has its own.
-    """
-    if config.port is None or "port" not in config.model_fields_set:
-        yield None
-        return
-    server = HealthServer(config.address, config.port, probes)
-    await server.start()
-    try:
-        yield server.port
-    finally:
-        await server.stop()

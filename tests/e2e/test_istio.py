@@ -23,6 +23,7 @@ KEY = "Bearer sk-the-clients-own"
 CONFIG: dict[str, Any] = {
     "version": 1,
     "gateway": {"max_body": "4MiB", "drain": "1s"},
+    "health": {"port": 0},
     "policies": {
         "emails": {"kind": "pii", "find": ["email"], "action": "redact"},
         "forbidden": {"kind": "wordlist", "words": ["xyzzy"], "action": "block"},
