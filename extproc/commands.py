@@ -30,13 +30,12 @@ from extproc.envoy import binary, bootstrap, process, static, versions
 from extproc.errors import ConfigError, Problem, StartupError
 from extproc.framing.jsontext import dump_pretty
 from extproc.gateway import Options, layout_for, only_elsewhere, system_ca, upstream_ca
-from extproc.live import look
-from extproc.live import ports as ports_of
+from extproc.live import look, require_ports
 from extproc.loop import run
 from extproc.policy import packs
 from extproc.processor import serving
 from extproc.providers.known import KNOWN
-from extproc.record import recall, recorded, tell
+from extproc.record import Gateway, find, recorded, tell
 from extproc.render.command import render as render_
 from extproc.runtime import Runtime, compile_runtime, effective
 from extproc.supervisor import Ports, Supervisor, running
@@ -117,15 +116,15 @@ def _reach(runtime: Runtime, ports: Ports, folder: Path) -> Reach:
 
 def reload(options: argparse.Namespace) -> int:
     """Tell the running gateway to read its configuration again, or with ``--workers`` to replace its workers."""
-    pid = tell(_state(options), signal.SIGUSR1 if options.workers else signal.SIGHUP)
-    print(f"told process {pid}; its log says what came of it")
+    gateway = _running(options)
+    tell(gateway, signal.SIGUSR1 if options.workers else signal.SIGHUP)
+    print(f"told process {gateway.pid}; its log says what came of it")
     return 0
 
 
 def env(options: argparse.Namespace) -> int:
     """What SDKs need in their environment to use the running gateway, as lines for a shell or as JSON (null: to unset)."""
-    config = str(Path(options.config).resolve()) if options.config else ""
-    found = clients.variables(recall(_state(options), config), os.environ)
+    found = clients.variables(_running(options).reach, os.environ)
     if options.json:
         print(dump_pretty(found))
     else:
@@ -147,8 +146,7 @@ def run_command(options: argparse.Namespace) -> int:
     given = _load(options, _NOT_OURS)
     overrides = _NOT_OURS | _free_ports(given.config)
     runtime = compile_runtime(_load(options, overrides), packs=_folder(options))
-    if taken := [each.text for each in ports_of(runtime) if not each.ok]:
-        raise StartupError("; ".join(taken))
+    require_ports(runtime)  # before the command's own words may be mixed with Envoy's
     hidden = frozenset() if options.keep_keys else clients.provider_keys(given)
     environment = {name: value for name, value in os.environ.items() if name not in hidden}
     with open_log(options.log) as file, elsewhere(file.fileno()) as outputs:
@@ -344,8 +342,7 @@ def schema() -> str:
 
 def render(options: argparse.Namespace) -> int:
     """Configuration for others (see ``extproc.render``)."""
-    _, runtime = _runtime(options)
-    return render_(options, runtime, _run_folder(options), _state(options))
+    return render_(options, lambda: _runtime(options)[1], _run_folder(options), _state(options))
 
 
 # what the commands share
@@ -357,15 +354,21 @@ def _runtime(options: argparse.Namespace, overrides: dict[str, str] | None = Non
 
 
 def _load(options: argparse.Namespace, overrides: dict[str, str]) -> Loaded:
+    named = _named(options)
+    loaded = load(named, {**os.environ, **overrides})
+    if named is None and not loaded.config.providers:
+        raise ConfigError([Problem(_NO_PROVIDERS)])
+    return loaded
+
+
+def _named(options: argparse.Namespace) -> Path | None:
+    """The configuration file; None for none."""
     named = (
         options.config
         or os.environ.get("EXTPROC_CONFIG")
         or ("extproc.yaml" if Path("extproc.yaml").is_file() else None)
     )
-    loaded = load(Path(named) if named else None, {**os.environ, **overrides})
-    if not named and not loaded.config.providers:
-        raise ConfigError([Problem(_NO_PROVIDERS)])
-    return loaded
+    return Path(named) if named else None
 
 
 _NO_PROVIDERS: Final = (
@@ -373,6 +376,13 @@ _NO_PROVIDERS: Final = (
     + ", ".join(known.variable for known in KNOWN.values() if known.whole)
     + ", write a configuration file, or try `extproc demo`"
 )
+
+
+def _running(options: argparse.Namespace) -> Gateway:
+    """The running gateway that is meant: named, or the only one, or the one with the configuration file of this place."""
+    config = str(Path(options.config).resolve()) if options.config else ""
+    named = _named(options)
+    return find(_state(options), config=config, pid=options.pid, usual=str(named.resolve()) if named else "")
 
 
 def _listen_overrides(options: argparse.Namespace) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import sys
 import time
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from extproc.config.load import Loaded
+from extproc.config.references import without_placeholders
 from extproc.control import Channel
 from extproc.errors import StartupError
 
@@ -59,6 +61,7 @@ class Member:
                 "-m",
                 "extproc.worker",
                 str(theirs.fileno()),
+                env=without_placeholders(os.environ),  # what looks for keys there by itself must not find those
                 pass_fds=[theirs.fileno(), *(each.fileno() for each in listeners)],
                 start_new_session=True,  # Ctrl-C is for the supervisor, which lets answers end first
             )

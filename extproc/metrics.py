@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import generate_latest
 
+from extproc.sightings import MOST, Sightings
 from extproc.telemetry import Record
 
 Key = tuple[str, ...]
@@ -58,10 +59,11 @@ _LATENCY: Final[Key] = ("extproc_latency_seconds",)
 class Counters:
     """Counts of one process."""
 
-    __slots__ = ("_values",)
+    __slots__ = ("_attested", "_values")
 
     def __init__(self) -> None:
         self._values: Counter[Key] = Counter()
+        self._attested: list[tuple[str, str]] = []
 
     def add(self, name: str, *labels: str, by: float = 1.0) -> None:
         """Count ``by`` more of a counter in ``LABELS``."""
@@ -79,6 +81,13 @@ class Counters:
             self.add("extproc_verdicts", mode, str(row["policy"]), str(row["outcome"]), by=float(row["count"]))
         for kind, count in (record.tokens or {}).items():
             self.add("extproc_tokens", kind, by=count)
+        if record.attested and len(self._attested) < MOST:
+            self._attested.append((record.attested, record.mode))
+
+    def attested(self) -> list[tuple[str, str]]:
+        """The marked requests since the last call: hash and mode."""
+        found, self._attested = self._attested, []
+        return found
 
     def snapshot(self) -> Snapshot:
         """All values."""
@@ -97,6 +106,7 @@ class Totals:
         self._alive: dict[str, tuple[Snapshot, dict[str, float]]] = {}
         self.own = Counters()
         self.gauges: dict[str, float] = {}
+        self.sightings = Sightings()
 
     def report(self, process: str, snapshot: Snapshot, gauges: dict[str, float]) -> None:
         """Take what a living process says of itself."""

@@ -21,6 +21,7 @@ from extproc.envoy.types import Json
 from extproc.errors import StartupError
 from extproc.gateway import Options, layout_for, only_elsewhere
 from extproc.health import HealthServer, Probes
+from extproc.live import require_ports
 from extproc.pool import Pool
 from extproc.reloading import PROCESSOR_RESTART, Reloading
 from extproc.runtime import Runtime
@@ -55,8 +56,8 @@ class Supervisor(Reloading):
     """
 
     def __init__(self, runtime: Runtime, log: Log, options: Options, read: Callable[[], Loaded] | None = None) -> None:
-        only_elsewhere(runtime)
         super().__init__(routing(runtime), log, read)
+        only_elsewhere(runtime)
         self._options = options
         self._run = Path(tempfile.mkdtemp(prefix="extproc-"))
         self._binary = binary.find(options.envoy)
@@ -94,16 +95,21 @@ class Supervisor(Reloading):
         Raises:
             StartupError: something cannot be started.
         """
+        require_ports(self.runtime)
         for each in self._cautions:
             self._log.notice("envoy-caution", each)
         bootstrap.write(self.runtime, self._layout)
         await self.pool.start(self.runtime.loaded, self.runtime.generation)
-        await self._envoy.start()
+        try:
+            await self._envoy.start()
+        except StartupError:
+            require_ports(self.runtime)  # another may have come in between, which says more than Envoy's end
+            raise
         self._pin_ports()
         await self._probe()
         health = self.runtime.config.health
         if health.port is not None:
-            probes = Probes(self._is_ready, self._metrics, self.drain)
+            probes = Probes(self._is_ready, self._metrics, self.drain, self.totals.sightings)
             self._health = HealthServer(health.address, health.port, probes)
             await self._health.start()
         self.ready = True

@@ -22,6 +22,7 @@ class Record:
     to, ``outcome`` what request and answer came to; ``unscanned`` names content that no text rule can read. ``format`` is
     the client's API, ``upstream_format`` the provider's, ``losses`` what could not be said in it (where: why). ``mode`` is
     ``gateway``, ``guard`` (others route; ``backend`` is then their cluster), or ``shadow``: what a guard would have done.
+    ``attested``: by which hash a marked request is remembered.
     """
 
     generation: int
@@ -48,6 +49,7 @@ class Record:
     latency_ms: float = 0.0
     first_byte_ms: float = 0.0
     overhead_ms: float = 0.0
+    attested: str = ""
 
 
 class Log:

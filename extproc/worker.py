@@ -174,7 +174,7 @@ class Worker:
             "extproc_held_bytes": service.held,
             "extproc_stuck_threads": self._judges.stuck,
         }
-        self._channel.send(alive=self._counters.snapshot(), gauges=gauges)
+        self._channel.send(alive=self._counters.snapshot(), gauges=gauges, attested=self._counters.attested())
 
 
 def _settle() -> None:

@@ -82,6 +82,9 @@ def _listener(name: str, host: str, port: int, config: Config, layout: Layout, *
         "name": name,
         **types.address(host, port),
         "per_connection_buffer_limit_bytes": versions.connection_buffer(layout.envoy, config.gateway.max_body),
+        "enable_reuse_port": False,  # with it, another process could listen on the same port, and get half of the clients
+        # of one socket, the thread that wakes first would take most
+        "connection_balance_config": {"exact_balance": {}},
         "filter_chains": [chain],
     }
 

@@ -12,6 +12,7 @@ from extproc.config.model import Config
 from extproc.envoy import types
 from extproc.envoy.types import Json, seconds, typed
 from extproc.exchange.forward import ATTEMPT, DECISION, SUBSET, UPSTREAM
+from extproc.exchange.guarding import CLUSTER
 from extproc.exchange.outgoing import USAGE
 from extproc.exchange.replies import VERDICTS
 from extproc.exchange.upstream import BACKEND
@@ -105,7 +106,7 @@ def guard_filter(config: Config, *, shadow: bool = False) -> Json:
     """
     known: Json = {
         "request_attributes": _EVERYWHERE,
-        "response_attributes": ["response.code_details", ATTEMPT],
+        "response_attributes": ["response.code_details", CLUSTER, ATTEMPT],
         "metadata_options": {"forwarding_namespaces": {"untyped": [JWT]}},
     }
     if shadow:

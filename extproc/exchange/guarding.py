@@ -12,8 +12,8 @@ from typing import Any, Final
 from extproc import events, operations
 from extproc.errors import Refused
 from extproc.events import Effect, Headers, Mutation, Pairs
+from extproc.exchange import attest, inbound
 from extproc.exchange import headers as hygiene
-from extproc.exchange import inbound
 from extproc.exchange.answer import Answer, Inspection, WholeAnswer, answer_for, decoder_for
 from extproc.exchange.bodies import Body, is_opaque
 from extproc.exchange.elements import ElementsAnswer
@@ -46,6 +46,8 @@ class GuardExchange(Inspecting):
 
     def _request_headers(self, event: events.RequestHeaders) -> list[Effect]:
         self._begin(event)
+        if attest.MARK in event.headers:
+            return self._attested()
         path = own_path(event.headers.get(":path", ""), self._runtime.config.guard.prefixes)
         self._speak(operations.spoken(path, operations.hint(event.headers)))
         method = event.headers.get(":method", "")

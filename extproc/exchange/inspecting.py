@@ -16,8 +16,8 @@ from extproc import events
 from extproc.budget import Budget
 from extproc.errors import Refused
 from extproc.events import Effect, Mutation
+from extproc.exchange import attest, inbound
 from extproc.exchange import headers as hygiene
-from extproc.exchange import inbound
 from extproc.exchange.answer import Answer, StreamAnswer
 from extproc.exchange.base import Exchange
 from extproc.exchange.bodies import Body, is_opaque, takes_forms
@@ -226,10 +226,15 @@ class Inspecting(Exchange):
         self.record.request_id = hygiene.request_id(event.headers)
         self._speak(spoken(event.headers.get(":path", ""), hint(event.headers)))
 
+    def _attested(self) -> list[Effect]:
+        """Somebody wants to know whether this filter is attached: answered here, it goes nowhere."""
+        return self._respond(200, attest.answer(self._headers, self.record, self.mode), "attested")
+
     def _take(self, asked: Asked) -> None:
         """This is what the client asks for."""
         self._asked = asked
         self._speak(asked.format, asked.passage)
+        self._replies.listed = asked.listed
         self.record.operation, self.record.format = str(asked.operation), asked.format
 
     @abstractmethod

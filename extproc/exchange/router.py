@@ -10,8 +10,8 @@ from typing import Any
 from extproc import events
 from extproc.errors import Refused
 from extproc.events import Effect, Mutation
+from extproc.exchange import attest, inbound, signatures
 from extproc.exchange import headers as hygiene
-from extproc.exchange import inbound, signatures
 from extproc.exchange.answer import Answer, answer_for
 from extproc.exchange.bodies import Body
 from extproc.exchange.forward import Replied, Sent, forward, replied
@@ -35,6 +35,8 @@ class RouterExchange(Inspecting):
 
     def _request_headers(self, event: events.RequestHeaders) -> list[Effect]:
         self._begin(event)
+        if attest.MARK in event.headers:
+            return self._attested()
         asked = inbound.asked(event.headers, self._runtime.named)
         self._take(asked)
         if asked.operation is Operation.HEALTH:

@@ -18,7 +18,12 @@ from extproc.render.target import Files, Target, Variant, Wanted
 from extproc.runtime import Runtime
 
 TARGETS: Final[dict[str, Target]] = {
-    "envoy": Target("Envoy itself: one self-contained bootstrap, or what to add to yours", envoy.render),
+    "envoy": Target(
+        "Envoy itself: one self-contained bootstrap, or what to add to yours",
+        envoy.render,
+        envoy.arguments,
+        first=envoy.remove_only,
+    ),
     "envoy-gateway": envoy_gateway.TARGET,
     "istio": istio.TARGET,
     "kubernetes": kubernetes.TARGET,
@@ -40,6 +45,7 @@ def arguments(parser: argparse.ArgumentParser, *common: Callable[[argparse.Argum
         _processor(each)
         each.add_argument("--out", metavar="FOLDER", default="-", help="write files there instead of printing them")
         target.arguments(each)
+        each.set_defaults(wrong=each.error)
 
 
 def _variants(parser: argparse.ArgumentParser, variants: frozenset[Variant]) -> None:
@@ -72,15 +78,22 @@ def _processor(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
-def render(options: argparse.Namespace, runtime: Runtime, run: Path, state: Path) -> int:
+def render(options: argparse.Namespace, read: Callable[[], Runtime], run: Path, state: Path) -> int:
     """Render for ``options.target``.
+
+    Args:
+        read: gives the compiled configuration.
 
     Raises:
         ConfigError, StartupError: it cannot be done as asked.
     """
     target = TARGETS[options.target]
-    wanted = Wanted(runtime, _variant(options), _processor_of(options, runtime, run), run, state, options)
-    _put(target.render(wanted), options.out)
+    files = target.first(options)
+    if files is None:
+        runtime = read()
+        processor = _processor_of(options, runtime, run)
+        files = target.render(Wanted(runtime, _variant(options), processor, run, state, options))
+    _put(files, options.out)
     return 0
 
 

@@ -51,13 +51,15 @@ class Target:
     """Something that configuration can be rendered for.
 
     ``arguments`` adds the target's own options; ``render`` makes the files, and raises ``ConfigError`` or ``StartupError``
-    for what cannot be; ``variants`` are those it has.
+    for what cannot be; ``variants`` are those it has. ``first`` is asked before the configuration is read: it refuses
+    options that make no sense together (``options.wrong(message)``), and may give files that need no configuration.
     """
 
     text: str
     render: Callable[[Wanted], Files]
     arguments: Callable[[argparse.ArgumentParser], None] = lambda _: None
     variants: frozenset[Variant] = frozenset(Variant)
+    first: Callable[[argparse.Namespace], Files | None] = lambda _: None
 
 
 class Plain(yaml.SafeDumper):

@@ -66,7 +66,9 @@ def test_all_problems_are_told_at_once(config, capsys):
     assert len(capsys.readouterr().err.splitlines()) == 3
 
 
-def test_without_a_provider_up_says_what_to_do(config, capsys):
+@pytest.mark.parametrize("key", ["", "unused"])
+def test_without_a_provider_up_says_what_to_do(config, capsys, monkeypatch, key):
+    monkeypatch.setenv("OPENAI_API_KEY", key)
     assert main(["up"]) == 1
     err = capsys.readouterr().err
     assert "OPENAI_API_KEY" in err

@@ -12,6 +12,7 @@ from typing import Any, Final
 from extproc.chat.answer import Usage
 from extproc.chat.codec import Codec
 from extproc.errors import DecodeError
+from extproc.formats import files
 from extproc.formats.base import Delta, Piece, Signed, Span
 from extproc.formats.gemini import says
 from extproc.formats.gemini.codec import GeminiCodec
@@ -168,15 +169,16 @@ class Gemini(Google):
         """Every text of a request."""
         found: list[Span] = []
         _request(body, (), found)
-        return found
+        return files.read(body, found)
 
     def unscanned(self, body: dict[str, Any]) -> list[str]:
         """Media in the conversation; ``stored``: part of the conversation is kept at the provider."""
         found: dict[str, None] = {}
+        read = files.readable(body)
         for _, request in [((), body), *listed(either(body, "generateContentRequest"), ()), *_requests(body)]:
             for member in ("contents", "content", "systemInstruction"):
                 for _, content in listed(either(request, member), ()):
-                    found |= dict.fromkeys(_media(content))
+                    found |= dict.fromkeys(_media(content, read))
             if either(request, "cachedContent"):
                 found["stored"] = None
         return list(found)
@@ -277,16 +279,18 @@ def _requests(body: dict[str, Any]) -> Iterator[tuple[Path, Any]]:
     return listed(body.get("requests"), ())
 
 
-def _media(content: Any) -> Iterator[str]:
-    """Kinds of content that no text rule can read."""
+def _media(content: Any, read: Set[int]) -> Iterator[str]:
+    """Kinds of content that no text rule can read; ``read`` are the parts that are."""
     for _, part in listed(either(content, "parts"), ()):
         for member in ("inlineData", "fileData"):
             if isinstance(value := either(part, member), dict):
                 kind = either(value, "mimeType")
                 main = kind.partition("/")[0] if isinstance(kind, str) else ""
-                yield main if main in ("image", "audio", "video") else "file"
+                kind = main if main in ("image", "audio", "video") else "file"
+                if kind != "file" or id(part) not in read:
+                    yield kind
         if isinstance(response := either(part, "functionResponse"), dict):
-            yield from _media(response)
+            yield from _media(response, read)
 
 
 # events
