@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 import yaml
 
@@ -20,17 +21,17 @@ from extproc.config.load import Loaded, load
 from extproc.config.model import Config
 from extproc.demo.command import demo as demo_
 from extproc.envoy import binary, bootstrap, process, static
-from extproc.errors import StartupError
+from extproc.errors import ConfigError, Problem, StartupError
 from extproc.framing.jsontext import dump_pretty
 from extproc.gateway import Options, layout_for, system_ca, upstream_ca
 from extproc.live import look, require_ports
 from extproc.loop import run
-from extproc.metrics import Totals
 from extproc.policy import packs
-from extproc.pool import Pool
+from extproc.processor import serving
+from extproc.providers.known import KNOWN
 from extproc.record import Gateway, find, recorded, tell
 from extproc.runtime import Runtime, compile_runtime, effective
-from extproc.signals import Signals, until_stopped
+from extproc.signals import ORDERS, Signals, until_stopped
 from extproc.supervisor import Ports, running
 from extproc.telemetry import Log
 from extproc.wrapped import NOT_FOUND, Wrapped, elsewhere, missing, open_log
@@ -146,7 +147,7 @@ async def _run(
 
 
 def serve(options: argparse.Namespace) -> int:
-    """The workers alone, until a signal."""
+    """The processor alone, until a signal."""
     loaded, runtime = _runtime(options)
     log = Log(loaded.config.log.format)
     return run(_serve(runtime, log, options))
@@ -157,15 +158,15 @@ async def _serve(runtime: Runtime, log: Log, options: argparse.Namespace) -> int
     layout, _ = layout_for(runtime, _run_folder(options), _state(options))
     if options.write_envoy:
         bootstrap.write(runtime, layout)
-    pool = Pool(layout.processors, runtime.config.processor.native, log, Totals(), runtime.packs)
-    try:
-        await pool.start(runtime.loaded, runtime.generation)
+    async with serving(runtime, log, layout, lambda: _load(options, {})) as (processor, health):
+        details = (
+            {} if health is None else {"health": f"http://{runtime.config.health.address}:{health}/health/readiness"}
+        )
         address = ", ".join(layout.processors)
-        log.notice("ready", "the processor is ready", address=address, policies=runtime.armed or "none")
-        await signals.next_stop()
-        log.notice("stopping", "stopping")
-    finally:
-        await pool.stop(runtime.config.gateway.drain)
+        log.notice("ready", "the processor is ready", address=address, policies=runtime.armed or "none", **details)
+        while (name := await signals.next()) in ORDERS:
+            await (processor.reload() if name == "SIGHUP" else processor.restart_workers())
+        log.notice("stopping", "stopping", signal=name)
     return 0
 
 
@@ -180,6 +181,9 @@ _UP_TO_CLIENTS = (
 )
 
 
+_UNREAD = "opaque: nobody looks into what goes there and comes back; policies about texts do not apply"
+
+
 def check(options: argparse.Namespace) -> int:
     """Say that the configuration is good, and what it comes to."""
     loaded, runtime = _runtime(options)
@@ -188,8 +192,12 @@ def check(options: argparse.Namespace) -> int:
     for policy in runtime.attached.usual.policies:
         phases = "+".join(sorted(phase.value for phase in policy.phases))
         print(f"policy {policy.name}: {policy.action.value}, {policy.mode.value}, {phases}, {len(policy.rules)} rules")
-    for group in runtime.groups:
+    for group in (each for each in runtime.groups if each.public):
         print(f"model {group.name}: {', '.join(backend.name for backend in group.backends)}")
+    for named in runtime.named.all:
+        print(f"operation {named.name}: {', '.join(named.config.path)}, {named.config.scan}")
+    for named in runtime.named.opaque:
+        print(f"warning: {loaded.problem(('operations', named.name), _UNREAD)}")
     for index, each in enumerate(loaded.config.attach or ()):
         if each.up_to_clients:
             print(f"warning: {loaded.problem(('attach', index), _UP_TO_CLIENTS.format(', '.join(each.without or ())))}")
@@ -254,7 +262,11 @@ def _runtime(options: argparse.Namespace, overrides: dict[str, str] | None = Non
 
 
 def _load(options: argparse.Namespace, overrides: dict[str, str]) -> Loaded:
-    return load(_named(options), {**os.environ, **overrides})
+    named = _named(options)
+    loaded = load(named, {**os.environ, **overrides})
+    if not named and not loaded.config.providers:
+        raise ConfigError([Problem(_NO_PROVIDERS)])
+    return loaded
 
 
 def _named(options: argparse.Namespace) -> Path | None:
@@ -272,6 +284,13 @@ def _running(options: argparse.Namespace) -> Gateway:
     config = str(Path(options.config).resolve()) if options.config else ""
     named = _named(options)
     return find(_state(options), config=config, pid=options.pid, usual=str(named.resolve()) if named else "")
+
+
+_NO_PROVIDERS: Final = (
+    "no providers: set one of "
+    + ", ".join(known.variable for known in KNOWN.values() if known.whole)
+    + ", write a configuration file, or try `extproc demo`"
+)
 
 
 def _listen_overrides(options: argparse.Namespace) -> dict[str, str]:

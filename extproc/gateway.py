@@ -67,7 +67,7 @@ def layout_for(runtime: Runtime, run: Path, state: Path) -> tuple[Layout, Path |
         for path in (cert, key):
             if not path.is_file():
                 raise StartupError(f"gateway.tls names {path}, which is not there")
-    elif gateway.tls == "auto":
+    elif gateway.tls == "auto" and not runtime.guards_only:
         hosts = () if gateway.address in ("0.0.0.0", "::") else (gateway.address,)  # noqa: S104
         cert, key, ca = certificates.ensure(state / "tls", hosts)
     return Layout(run, cert, key, upstream_ca(runtime), processor_addresses(runtime, run)), ca

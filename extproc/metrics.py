@@ -24,8 +24,11 @@ Snapshot = list[tuple[list[str], float]]
 """All values of one process, in a form that JSON can carry."""
 
 LABELS: Final[dict[str, tuple[tuple[str, ...], str]]] = {
-    "extproc_exchanges": (("operation", "end", "outcome", "status"), "exchanges that are over"),
-    "extproc_verdicts": (("policy", "outcome"), "matches of policies"),
+    "extproc_exchanges": (("mode", "operation", "end", "outcome", "status"), "exchanges that are over"),
+    "extproc_verdicts": (
+        ("mode", "policy", "outcome"),
+        "matches of policies; in mode shadow what would have been done",
+    ),
     "extproc_tokens": (("kind",), "tokens as providers counted them"),
     "extproc_overhead_seconds": ((), "time spent in the processor"),
     "extproc_latency_seconds": ((), "time exchanges took"),
@@ -68,11 +71,14 @@ class Counters:
 
     def exchange(self, record: Record) -> None:
         """Count an exchange that is over."""
-        self.add("extproc_exchanges", record.operation or "none", record.end, record.outcome, _class(record.status))
+        mode = record.mode
+        self.add(
+            "extproc_exchanges", mode, record.operation or "none", record.end, record.outcome, _class(record.status)
+        )
         self._values[_OVERHEAD] += record.overhead_ms / 1000  # type: ignore[assignment]
         self._values[_LATENCY] += record.latency_ms / 1000  # type: ignore[assignment]
         for row in record.verdicts:
-            self.add("extproc_verdicts", str(row["policy"]), str(row["outcome"]), by=float(row["count"]))
+            self.add("extproc_verdicts", mode, str(row["policy"]), str(row["outcome"]), by=float(row["count"]))
         for kind, count in (record.tokens or {}).items():
             self.add("extproc_tokens", kind, by=count)
         if record.attested and len(self._attested) < MOST:

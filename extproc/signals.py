@@ -9,7 +9,7 @@ from typing import Final
 from extproc.supervisor import Supervisor
 from extproc.telemetry import Log
 
-_ORDERS: Final = ("SIGHUP", "SIGUSR1")
+ORDERS: Final = ("SIGHUP", "SIGUSR1")
 """Signals that do not end anything."""
 
 
@@ -28,14 +28,14 @@ class Signals:
 
     async def next_stop(self) -> str:
         """The next one that means to stop."""
-        while (name := await self.next()) in _ORDERS:
+        while (name := await self.next()) in ORDERS:
             pass
         return name
 
 
 async def until_stopped(signals: Signals, supervisor: Supervisor, log: Log) -> None:
     """Serve; SIGHUP reads the configuration again, SIGUSR1 replaces the workers, a signal to stop drains, a second ends."""
-    while (name := await signals.next()) in _ORDERS:
+    while (name := await signals.next()) in ORDERS:
         await (supervisor.reload() if name == "SIGHUP" else supervisor.restart_workers())
     log.notice("stopping", "stopping; once more to stop at once", signal=name)
     supervisor.drain()

@@ -87,8 +87,8 @@ class Codec(Protocol):
         """
         ...
 
-    def decode_answer(self, body: Any) -> Answer:
-        """A whole answer.
+    def decode_answer(self, body: Any, losses: Losses | None = None) -> Answer:
+        """A whole answer. ``losses`` takes what the canonical form has no place for: citations, log probabilities.
 
         Raises:
             DecodeError: it is none of this format.
@@ -107,8 +107,8 @@ class Codec(Protocol):
         """An error body for a client of this format."""
         ...
 
-    def decoder(self) -> StreamDecoder:
-        """Reads one stream."""
+    def decoder(self, losses: Losses | None = None) -> StreamDecoder:
+        """Reads one stream; ``losses`` as of ``decode_answer``."""
         ...
 
     def encoder(self, context: Context, losses: Losses) -> StreamEncoder:

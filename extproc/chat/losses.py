@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from extproc.framing.jsontext import Path
 
 _MOST = 50
 """Losses told of one exchange; all are counted."""
 
+
+CITED: Final = "what a text cites"
+LOGPROBS: Final = "log probabilities"
+GROUNDED: Final = "what an answer is grounded in"
+WATCHED: Final = "what a guardrail says"
+"""Why an answer in another format has less than the provider's."""
 
 _FIELD: Final = re.compile(r"[A-Za-z_]{1,40}|b64_json")
 """What names of fields look like. Paths go to logs, and a client can give a member any name, a key or a prompt."""
@@ -31,6 +38,12 @@ class Losses:
 
     found: list[tuple[str, str]] = field(default_factory=list)
     count: int = 0
+
+    def add_members(self, holder: Any, reasons: Mapping[str, str], path: Path) -> None:
+        """Note the members of an object that are left out: ``reasons`` by name, for those that say something."""
+        for name, reason in reasons.items():
+            if isinstance(holder, dict) and holder.get(name):
+                self.add((*path, name), reason)
 
     def add(self, path: Path, reason: str) -> None:
         """Note one."""

@@ -7,11 +7,15 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from extproc.config.attach import Attachment, Overrides, Target
+from extproc.config.operation import NamedOperation
 from extproc.config.provider import Provider
 from extproc.config.strict import Strict
 from extproc.config.units import Duration, Size
+from extproc.operations import Operation
 from extproc.policy.kinds import AnyPolicy
+from extproc.policy.kinds.operations import Operations
 from extproc.providers.known import KNOWN
+from extproc.providers.models import Ability
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$")]
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -108,6 +112,10 @@ class BackendUse(Strict):
 
     use: str = Field(description="provider/model, or a provider alone for the name the client asked for")
     weight: int = Field(1, ge=1, le=1000, description="share of the traffic among backends that have one")
+    abilities: dict[Ability, bool] = Field(
+        {},
+        description="what it can take, where the table of known models does not say so: requests that need more go elsewhere",
+    )
 
 
 def _backend(value: object) -> object:
@@ -162,6 +170,9 @@ class Config(Strict):
     models: dict[str, Annotated[ModelGroup, BeforeValidator(_group)]] = Field(
         {}, description="public model name or glob (`gpt-*`) to backends; the longest literal prefix wins"
     )
+    operations: dict[Name, NamedOperation] = Field(
+        {}, description="by name: what else of the providers' APIs may pass; all that is named nowhere is a 404"
+    )
     policies: dict[Name, Annotated[AnyPolicy, Field(discriminator="kind")]] = Field({}, description="by name")
     sets: dict[Name, list[str]] = Field({}, description="bundles of policies and sets; shipped: recommended, audit-all")
     attach: list[Attachment] | None = Field(
@@ -192,6 +203,24 @@ class Config(Strict):
         if len({name.lower() for name in value}) < len(value):
             raise ValueError("two names differ only in case, which headers do not heed")
         return value
+
+    @field_validator("operations")
+    @classmethod
+    def _new_names(cls, value: dict[str, Any]) -> dict[str, Any]:
+        if known := sorted(set(Operation).intersection(value)):
+            raise ValueError(f"'{known[0]}' is the name of an operation that the gateway knows")
+        return value
+
+    @model_validator(mode="after")
+    def _known_operations(self) -> Self:
+        known = {*Operation, *self.operations}
+        for name, policy in self.policies.items():
+            for each in policy.named if isinstance(policy, Operations) else ():
+                if each not in known:
+                    raise ValueError(
+                        f"policy '{name}': there is no operation '{each}'; known: {', '.join(sorted(known))}"
+                    )
+        return self
 
     @model_validator(mode="after")
     def _providers_complete(self) -> Self:

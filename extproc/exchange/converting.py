@@ -53,7 +53,7 @@ class Conversion:
         self._from, self._to = _codec(way.source), _codec(way.target)
         self._context, self._losses, self._meter = context, losses, meter
         self._reader = way.source.framing.reader(max_event)
-        self._decoder = self._from.decoder()
+        self._decoder = self._from.decoder(losses)
         self._encoder = self._to.encoder(context, losses)
         self._events: list[StreamEvent] = []
         self._body = bytearray()
@@ -102,7 +102,7 @@ class Conversion:
             return self._error(raw)
         if self._way.status != 200:
             raise DecodeError("it is neither an answer nor an error")
-        answer = self._from.decode_answer(parse(raw))
+        answer = self._from.decode_answer(parse(raw), self._losses)
         if answer.usage:
             self._meter.usage = answer.usage
         if not self._way.wanted:

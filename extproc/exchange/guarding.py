@@ -11,11 +11,11 @@ from typing import Any, Final
 
 from extproc import events, operations
 from extproc.errors import Refused
-from extproc.events import Effect, Mutation, Pairs
+from extproc.events import Effect, Headers, Mutation, Pairs
 from extproc.exchange import attest, inbound
 from extproc.exchange import headers as hygiene
 from extproc.exchange.answer import Answer, Inspection, WholeAnswer, answer_for, decoder_for
-from extproc.exchange.bodies import Body
+from extproc.exchange.bodies import Body, is_opaque
 from extproc.exchange.elements import ElementsAnswer
 from extproc.exchange.hooks import Hooks
 from extproc.exchange.inbound import Decided
@@ -53,15 +53,19 @@ class GuardExchange(Inspecting):
         method = event.headers.get(":method", "")
         if method == "OPTIONS" and event.end:
             return self._let_go("preflight")
-        asked = None if "upgrade" in event.headers else operations.find(method, path, operations.hint(event.headers))
+        asked = None if "upgrade" in event.headers else self._find(method, path, event.headers)
         if asked is None or asked.operation is Operation.HEALTH:
             return self._unknown()
         self._take(asked)
+        if is_opaque(self._format):
+            self.record.unscanned = ["body"]
+            return self._let_go(asked.operation)
         if asked.operation is Operation.MODELS:  # there is nothing of anybody's in it
-            return self._let_go(asked.operation.value)
-        if event.end:
-            raise Refused(400, "empty_body", "The request has no body.")
-        return self._want_body()
+            return self._let_go(asked.operation)
+        return self._want_body(asked, end=event.end)
+
+    def _find(self, method: str, path: str, headers: Headers) -> Asked | None:
+        return operations.find(method, path, operations.hint(headers)) or self._runtime.named.find(method, path)
 
     def _unknown(self) -> list[Effect]:
         if self._runtime.config.guard.unknown == "block":
@@ -93,7 +97,8 @@ class GuardExchange(Inspecting):
             said += (("content-type", media), ("content-length", str(len(body))))
             remove += tuple(name for name in hygiene.CHANGED if name in self._headers and name != "content-length")
         self._state, self._idle = State.SENT, math.inf  # how long an answer may be silent, others decide
-        return [events.ContinueBody(body, Mutation(set=said, remove=remove))]
+        mutation = Mutation(set=said, remove=remove)
+        return [events.ContinueRequest(mutation) if self._bare else events.ContinueBody(body, mutation)]
 
     def _renamed(self, decided: Decided) -> bytes:
         """The request's JSON, with the model that a policy has chosen in the place of the client's."""

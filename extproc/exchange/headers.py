@@ -60,8 +60,8 @@ _SAME: Final = (("accept-encoding", "identity"), AGENT)
 
 
 def to_providers(media: str) -> tuple[tuple[str, str], ...]:
-    """What a request with a body of this type says of itself."""
-    return (("content-type", media), *_SAME)
+    """What a request with a body of this type says of itself; empty: it has none, or does not say."""
+    return (("content-type", media), *_SAME) if media else _SAME
 
 
 _ROUTING: Final = frozenset({"x-forwarded-proto"})
@@ -108,6 +108,23 @@ def request_id(headers: Headers) -> str:
         if _ID.fullmatch(value):
             return value
     return str(uuid.uuid4())
+
+
+_MEDIA: Final = re.compile(r"[A-Za-z0-9!#$&^_.+-]{1,80}/[A-Za-z0-9!#$&^_.+-]{1,80}(?: ?;[ -~]{1,200})?", re.ASCII)
+
+
+def check_unread(headers: Headers) -> None:
+    """See that a body that nobody reads says no more of itself than it must; gRPC's as in ``check_body``.
+
+    Raises:
+        Refused: it does.
+    """
+    media = headers.get("content-type", "")
+    if media and (media.lower().startswith("application/grpc") or not _MEDIA.fullmatch(media)):
+        raise Refused(415, "unsupported_media_type", "The body's Content-Type is not one that may pass.")
+    if headers.get("content-encoding", "") not in ("", *compression.SUPPORTED):
+        supported = ", ".join(compression.SUPPORTED)
+        raise Refused(415, "unsupported_encoding", f"The body's Content-Encoding must be one of {supported}.")
 
 
 def check_body(headers: Headers, *, forms: bool) -> None:

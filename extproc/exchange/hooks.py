@@ -18,6 +18,7 @@ from extproc.errors import DecodeError, LimitExceeded, Refused
 from extproc.exchange.judging import FAILED, undecided
 from extproc.exchange.marking import marked, readable
 from extproc.formats.base import Format, Span
+from extproc.formats.signed import Signatures
 from extproc.framing.base import Event
 from extproc.framing.jsontext import Path, dump, parse
 from extproc.framing.jsontext import replace as put
@@ -125,7 +126,9 @@ class Hooks:
             if span.fixed or (span.json and not readable(text)):
                 return None
             values[span.path] = dump(text)
-        values |= dict.fromkeys(self._format.echoes(parse(raw), set(values)), b"null")
+        value = parse(raw)
+        values |= dict.fromkeys(self._format.echoes(value, set(values)), b"null")
+        values |= Signatures(self._format).blanked(value, values)
         return put(raw, values)
 
     def _ask(

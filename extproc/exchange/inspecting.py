@@ -20,7 +20,7 @@ from extproc.exchange import attest, inbound
 from extproc.exchange import headers as hygiene
 from extproc.exchange.answer import Answer, StreamAnswer
 from extproc.exchange.base import Exchange
-from extproc.exchange.bodies import Body, takes_forms
+from extproc.exchange.bodies import Body, is_opaque, takes_forms
 from extproc.exchange.gate import Gate
 from extproc.exchange.hooks import Hooks
 from extproc.exchange.inbound import Decided
@@ -28,8 +28,9 @@ from extproc.exchange.judging import Found, Judging, Question, undecided
 from extproc.exchange.outgoing import Outgoing
 from extproc.exchange.replies import Replies
 from extproc.exchange.state import State, step
+from extproc.formats import generic
 from extproc.formats.registry import CHAT, FORMATS
-from extproc.operations import Asked, hint, spoken
+from extproc.operations import Asked, Passage, hint, spoken
 from extproc.policy.api import Outcome, Phase, Policy, Tally
 from extproc.policy.attach import Traits, claims
 from extproc.policy.chain import Chain
@@ -72,6 +73,7 @@ class Inspecting(Exchange):
         self._traits = Traits()
         self._decided: Decided | None = None
         self._received = b""
+        self._bare = False  # the request has no body
         self._body = Body(b"")
         self._found: list[tuple[Question, Found]] = []
         self._answer_policies: tuple[Policy, ...] = ()
@@ -231,8 +233,8 @@ class Inspecting(Exchange):
     def _take(self, asked: Asked) -> None:
         """This is what the client asks for."""
         self._asked = asked
-        self._speak(asked.format)
-        self.record.operation, self.record.format = asked.operation.value, asked.format
+        self._speak(asked.format, asked.passage)
+        self.record.operation, self.record.format = str(asked.operation), asked.format
 
     @abstractmethod
     def _request_headers(self, event: events.RequestHeaders) -> list[Effect]:
@@ -282,14 +284,29 @@ class Inspecting(Exchange):
     def _replied(self, event: events.ResponseHeaders) -> None:
         """Note who has answered."""
 
-    def _want_body(self) -> list[Effect]:
-        hygiene.check_body(self._headers, forms=takes_forms(self._format))
+    def _want_body(self, asked: Asked, *, end: bool) -> list[Effect]:
+        """Its body comes next; ``end``: there is none."""
+        if is_opaque(self._format):
+            hygiene.check_unread(self._headers)
+        elif not end:
+            hygiene.check_body(self._headers, forms=takes_forms(self._format))
+        if end:
+            return self._bare_request(asked)
         self._state = State.BODY
         return [events.ContinueRequest()]
 
-    def _speak(self, format_: str) -> None:
+    def _bare_request(self, asked: Asked) -> list[Effect]:
+        """There is no body: only operations that the configuration names can do without."""
+        if asked.passage is None:
+            raise Refused(400, "empty_body", "The request has no body.")
+        self._bare = True
+        return self._request_body(events.RequestBody(b"", True))
+
+    def _speak(self, format_: str, passage: Passage | None = None) -> None:
         """From here on the client is spoken to in this format."""
-        self._format = self._replies.format = FORMATS.get(format_, self._format)
+        before = self._format
+        told = generic.told(format_, passage.words, before) if passage else FORMATS.get(format_, before)
+        self._format = self._replies.format = told
         self._meter = Meter(self._format)
 
     def _request_body(self, event: events.RequestBody) -> list[Effect]:
@@ -337,7 +354,8 @@ class Inspecting(Exchange):
         traits.operation, traits.model = self.record.operation, model
         armed = runtime.attached.choose(traits)
         wish = runtime.overrides.wish(traits, armed.policies)
-        self._armed = runtime.attached.choose(traits, wish) if wish else armed
+        armed = runtime.attached.choose(traits, wish) if wish else armed
+        self._armed = armed.blind() if is_opaque(self._format) else armed
         self._replies.armed = self._armed.header
 
     def _request_without_body(self, event: events.RequestTrailers) -> list[Effect]:

@@ -11,6 +11,7 @@ from extproc.errors import Refused
 from extproc.events import Headers, Mutation, Pairs
 from extproc.exchange import headers as hygiene
 from extproc.exchange.answer import Inspection
+from extproc.exchange.bodies import is_opaque
 from extproc.exchange.converting import Conversion, Way, client_status
 from extproc.exchange.forward import Replied, Sent
 from extproc.exchange.limits import limits
@@ -68,6 +69,7 @@ def inspection(
     source, target, wanted = received.source, received.format, received.sent.wanted
     found = Inspection(runtime, _NOTHING, tally, meter, target, hides_usage=received.sent.hides, listed=wanted.listed)
     media = received.headers.get("content-type", "").partition(";")[0].strip().lower()
+    found.opaque = is_opaque(target)
     note_sound(found, wanted.operation, media, record)
     if source is not target and received.by.format != wanted.format:
         streamed = received.status == 200 and media == source.framing.media

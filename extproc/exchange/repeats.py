@@ -77,6 +77,8 @@ class Repeats:
             return None
         if len(delta.pieces) != 1 or self._format.echoes(value, {delta.pieces[0].path}):
             return None
+        if any(each.name for each in self._format.signed(value)):
+            return None
         return delta
 
 

@@ -37,15 +37,13 @@ class RouterExchange(Inspecting):
         self._begin(event)
         if attest.MARK in event.headers:
             return self._attested()
-        asked = inbound.asked(event.headers)
+        asked = inbound.asked(event.headers, self._runtime.named)
         self._take(asked)
         if asked.operation is Operation.HEALTH:
             return self._respond(200, b"alive\n", "health", "text/plain; charset=utf-8")
         if asked.operation is Operation.MODELS:
             return self._models(asked)
-        if event.end:
-            raise Refused(400, "empty_body", "The request has no body.")
-        return self._want_body()
+        return self._want_body(asked, end=event.end)
 
     def _models(self, asked: Asked) -> list[Effect]:
         names = self._runtime.models()
@@ -61,19 +59,19 @@ class RouterExchange(Inspecting):
             signatures.check(self._headers, body, runtime.aws_keys, self._now())
 
     def _model(self, body: dict[str, Any]) -> str:
-        in_path = self._asked.model if self._asked else None
-        named = inbound.by_header(self._headers, self._runtime.resources, in_path or self._format.model(body))
-        return inbound.check_model(named, self._runtime.models())
+        return inbound.model(self._asked, self._format, self._headers, body, self._runtime)
 
     def _forward(self, decided: Decided, read: Body, received: bytes) -> list[Effect]:
-        group = self._runtime.group(decided.model)
+        passage = self._asked.passage if self._asked else None
+        of_models = self._runtime.group(decided.model)
+        group = self._runtime.passages[passage.group] if passage and passage.group else of_models
         if group is None or self._asked is None:
             raise Refused(404, "model_not_found", "There is no such model here.")
         self.record.group = group.name
         if counted := estimate(self._asked, group, decided):
             return self._respond(200, counted, "counted")
         sent = send(self._asked, self._headers, group, decided, self.record, read, received)
-        effects: list[Effect] = [forward(self._headers, sent, self._now())]
+        effects: list[Effect] = [forward(self._headers, sent, self._now(), bare=self._bare)]
         self._idle = group.idle_timeout
         self._state = State.SENT
         self._sent = sent

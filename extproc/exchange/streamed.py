@@ -24,6 +24,7 @@ from extproc.exchange.replies import blocked
 from extproc.exchange.waiting import Epoch, Frame, Part
 from extproc.exchange.whole import silenced
 from extproc.formats.base import Delta, Format, Piece
+from extproc.formats.signed import Signatures
 from extproc.framing.base import Event
 from extproc.framing.jsontext import Path, dump, parse, replace
 from extproc.policy.api import Outcome, Phase, Policy, Scope, Style, Tally
@@ -62,6 +63,7 @@ class GuardedStream:
         self._out: list[bytes] = []
         self._batch: list[Part] = []
         self._repeats = Repeats(format_)
+        self._signatures = Signatures(format_)
         self._ending = format_.ending()
         self._done = False
         self._blocked: Policy | None = None
@@ -387,6 +389,9 @@ class GuardedStream:
             part.piece.path: dump("".join(part.out)) for part in frame.parts if part.dirty or part.left
         }
         values = silenced(values, self._format.echoes(frame.value, values.keys()))
+        if values or (self._signatures.broken and frame.value is not None):  # one that was not parsed signs nothing
+            value = parse(frame.event.data) if frame.value is None else frame.value
+            values |= self._signatures.blanked(value, values)
         if not values:
             return frame.event.raw
         return frame.event.with_data(replace(frame.event.data, values))

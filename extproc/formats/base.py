@@ -5,7 +5,7 @@ Spans, pieces and deltas are made for every event; like ``extproc.events`` they 
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Set
+from collections.abc import Hashable, Iterable, Mapping, Set
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -21,6 +21,7 @@ class Span:
     """A text inside a JSON document: where, whose words, and the text; ``json``: the text is itself JSON source.
 
     ``fixed``: it is the name of the member at ``path``. It cannot be replaced: where it would be, everything is refused.
+    ``track``, in a whole answer, is equal for texts that are one in its stream: clients show them without a gap.
     """
 
     path: Path
@@ -28,6 +29,7 @@ class Span:
     text: str
     json: bool = False
     fixed: bool = False
+    track: Hashable = None
 
 
 @dataclass(slots=True)
@@ -63,6 +65,20 @@ class Delta:
     telling: bool = True
     final: bool = False
     closes: tuple[Hashable, ...] = ()
+
+
+@dataclass(slots=True)
+class Signed:
+    """An object whose maker may have signed its texts: a thought, or a part of one in a stream's event.
+
+    ``key`` is equal for what is signed together: in the events of a stream, parts of one thought. ``name`` is the member that
+    holds the signature, empty where there is none here; ``blank`` the JSON to put there for no signature.
+    """
+
+    path: Path
+    key: Hashable
+    name: str = ""
+    blank: bytes = b'""'
 
 
 class Ending(Protocol):
@@ -152,6 +168,10 @@ class Format(Protocol):
 
         That is where the text they repeat is among ``changed``, and where they say anything else than it.
         """
+        ...
+
+    def signed(self, body: Any) -> Iterable[Signed]:
+        """What makers sign of a request, a whole answer or an event, in its order."""
         ...
 
     def usage(self, body: Any) -> Usage | None:

@@ -5,8 +5,10 @@ Source: OpenAI API reference, "Errors" and "Models".
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
+from extproc.formats.base import Signed
 from extproc.framing.base import Framing
 from extproc.framing.jsontext import dump
 from extproc.framing.sse import SSE
@@ -26,6 +28,10 @@ class OpenAI:
     def streamed(self, body: dict[str, Any]) -> bool:
         """Whether a request asks for a stream."""
         return body.get("stream") is True
+
+    def signed(self, body: Any) -> Iterable[Signed]:
+        """Nothing."""
+        return ()
 
     def error(self, status: int, code: str, message: str, kind: str, param: str = "") -> bytes:
         """An error body."""

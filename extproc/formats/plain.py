@@ -6,12 +6,12 @@ A format is this with a family's mixin in front of it, which says how errors loo
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Set
+from collections.abc import Iterable, Mapping, Set
 from typing import Any, ClassVar, Final
 
 from extproc.chat.answer import Usage
 from extproc.chat.codec import Codec
-from extproc.formats.base import Brief, Delta, Ending, Piece, Span
+from extproc.formats.base import Brief, Delta, Ending, Piece, Signed, Span
 from extproc.formats.walk import Walk
 from extproc.framing.jsontext import Path, dump
 from extproc.policy.api import Scope
@@ -33,6 +33,10 @@ class Plain(ABC):
     streamed_text = b""
     texts: ClassVar[Walk] = Walk(STRUCTURE, frozenset())
     """What is a text of a request and of an answer."""
+
+    def signed(self, body: Any) -> Iterable[Signed]:
+        """Nothing."""
+        return ()
 
     @abstractmethod
     def error(self, status: int, code: str, message: str, kind: str, param: str = "") -> bytes:

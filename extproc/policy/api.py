@@ -6,6 +6,7 @@ them. Nothing here knows where a text came from beyond its scope.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
@@ -186,10 +187,12 @@ class Decision:
 
     ``texts`` holds the replacement for each text that changed, by its index; ``policy`` the one that blocked
     or replied, else the first that redacted. ``cuts``: what is left of texts that a truncating policy
-    ends; then the others stay, redacted where that was decided.
+    ends; then the others stay, redacted where that was decided. ``ops`` says of each text among these how: lengths of what is
+    kept (None) or replaced, in order, up to where it was ended.
     """
 
     outcome: Outcome = Outcome.ALLOW
     policy: Policy | None = None
     texts: dict[int, str] = field(default_factory=dict)
     cuts: dict[int, str] = field(default_factory=dict)
+    ops: dict[int, Sequence[tuple[int, str | None]]] = field(default_factory=dict)

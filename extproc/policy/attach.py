@@ -161,6 +161,15 @@ class Armed:
     restores: bool
     responses: tuple[Policy, ...] = ()
 
+    def blind(self) -> Armed:
+        """What is left of them where nobody looks into bodies: those that judge a request by other things."""
+        left = tuple(each for each in self.policies if each.request)
+        return Armed(left, _EMPTY, _listing(left), self.requests, (), restores=False)
+
+
+def _listing(policies: Iterable[Policy]) -> str:
+    return ",".join(each.name if each.enforced else f"{each.name};audit" for each in policies) or "none"
+
 
 class Attached:
     """All policies of a configuration, and what they are attached to. Immutable but for what it remembers.
@@ -226,7 +235,7 @@ class Attached:
         return Armed(
             policies,
             chain,
-            ",".join(each.name if each.enforced else f"{each.name};audit" for each in policies) or "none",
+            _listing(policies),
             tuple(each for each in policies if each.request),
             tuple(each for each in policies if each.moderation),
             any(each.restore for each in policies),

@@ -7,6 +7,7 @@ another and never delay anything.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from copy import copy
 from dataclasses import dataclass
@@ -109,11 +110,17 @@ class Chain:
         return chain
 
     def inspect(
-        self, phase: Phase, texts: Sequence[tuple[Scope, str, bool]], tally: Tally, vault: Vault | None = None
+        self,
+        phase: Phase,
+        texts: Sequence[tuple[Scope, str, bool]],
+        tally: Tally,
+        vault: Vault | None = None,
+        borders: Sequence[Sequence[int]] = (),
     ) -> Decision:
         """Decide about whole texts: one decision for all of them, with the new text of each that changes.
 
-        ``texts`` are (scope, text, whether the text is JSON source); ``vault`` takes what can be restored.
+        ``texts`` are (scope, text, whether the text is JSON source); ``vault`` takes what can be restored. ``borders``: places
+        in each text, in order; then only what is found across one of them counts.
         """
         decision = Decision()
         for index, (scope, text, json) in enumerate(texts):
@@ -121,23 +128,34 @@ class Chain:
             if not text or guard is None:
                 continue
             try:
-                self._inspect_one(_Whole(guard, text, json=json), index, phase, decision, tally, vault)
+                whole = _Whole(guard, text, json=json)
+                found = guard.whole.scan(whole.seen)
+                if borders:
+                    found = _across(found, borders[index])
+                self._inspect_one(whole, found, index, phase, decision, tally, vault)
             except PolicyFailedError as failure:
                 return Decision(Outcome.BLOCK, failure.policy)
         if decision.outcome in (Outcome.BLOCK, Outcome.REPLY):
             decision.texts.clear()
             decision.cuts.clear()
+            decision.ops.clear()
         elif decision.cuts:
             decision.outcome = Outcome.BLOCK
         return decision
 
     def _inspect_one(
-        self, whole: _Whole, index: int, phase: Phase, decision: Decision, tally: Tally, vault: Vault | None
+        self,
+        whole: _Whole,
+        found: list[Match],
+        index: int,
+        phase: Phase,
+        decision: Decision,
+        tally: Tally,
+        vault: Vault | None,
     ) -> None:
-        lenses = whole.guard.whole
-        found = lenses.scan(whole.seen)
         if not found:
             return
+        lenses = whole.guard.whole
         _record(lenses, found, tally, decision)
         matches = [match for match in found if lenses.policy(match).enforced]
         if not matches:
@@ -148,7 +166,8 @@ class Chain:
                 decision.policy = (
                     policy if not decision.cuts and decision.outcome is not Outcome.BLOCK else decision.policy
                 )
-                decision.cuts[index] = whole.before(matches[:number], match.start)
+                ops = whole.before(matches[:number], match.start)
+                decision.cuts[index], decision.ops[index] = whole.text(ops), ops
                 break
             if policy.action is Action.BLOCK and decision.outcome is not Outcome.BLOCK:
                 decision.outcome, decision.policy = Outcome.BLOCK, policy
@@ -157,7 +176,8 @@ class Chain:
         if index not in decision.cuts and decision.outcome in (Outcome.ALLOW, Outcome.AUDIT, Outcome.REDACT):
             decision.outcome = Outcome.REDACT
             decision.policy = decision.policy or lenses.policy(matches[0])
-            decision.texts[index] = whole.redacted(matches, vault)
+            ops = whole.redacted(matches, vault)
+            decision.texts[index], decision.ops[index] = whole.text(ops), ops
 
     def findings(self, phase: Phase, scope: Scope, text: str, *, json: bool = False) -> list[Finding]:
         """Every match in a whole text, for people: in the order of the text."""
@@ -190,13 +210,17 @@ class _Whole:
         self._view = JsonView() if json else None
         self.seen = text if self._view is None else self._view.show(text) + self._view.end()
 
-    def redacted(self, matches: list[Match], vault: Vault | None) -> str:
-        """The text with these matches redacted."""
-        return self._run(self._ops(matches, vault, len(self.seen)))
+    def redacted(self, matches: list[Match], vault: Vault | None) -> list[Op]:
+        """How to redact these matches."""
+        return self._laid(self._ops(matches, vault, len(self.seen)))
 
-    def before(self, matches: list[Match], end: int) -> str:
-        """The text up to ``end``, with these matches redacted."""
-        return self._run(self._ops(matches, None, end))
+    def before(self, matches: list[Match], end: int) -> list[Op]:
+        """The same for the text up to ``end``."""
+        return self._laid(self._ops(matches, None, end))
+
+    def text(self, ops: list[Op]) -> str:
+        """What they leave of the text."""
+        return apply(ops, self._text[: sum(op.length for op in ops)])
 
     def _ops(self, matches: list[Match], vault: Vault | None, end: int) -> list[Op]:
         lenses, ops, at = self.guard.whole, list[Op](), 0
@@ -211,10 +235,24 @@ class _Whole:
             at = stop
         return [*ops, Op(end - at)] if end > at else ops
 
-    def _run(self, ops: list[Op]) -> str:
-        if self._view is not None:
-            ops = self._view.hide(ops)
-        return apply(ops, self._text[: sum(op.length for op in ops)])
+    def _laid(self, ops: list[Op]) -> list[Op]:
+        """Operations on what is seen as those on the text."""
+        return ops if self._view is None else self._view.hide(ops)
+
+
+def _across(matches: list[Match], borders: Sequence[int]) -> list[Match]:
+    """The matches that reach over a border, each with the parts behind its gaps."""
+    found: list[Match] = []
+    one: list[Match] = []
+    for match in [*matches, None]:
+        if one and (match is None or not match.more):
+            start, end = one[0].start, max(each.end for each in one)
+            at = bisect_right(borders, start)
+            found += one if at < len(borders) and borders[at] < end else ()
+            one = []
+        if match is not None:
+            one.append(match)
+    return found
 
 
 def _record(scanner: Lenses, matches: list[Match], tally: Tally, decision: Decision) -> None:

@@ -27,11 +27,11 @@ from extproc.formats.anthropic.words import (
 from extproc.formats.anthropic.write import arguments
 
 
-def decode(body: Any) -> Answer:
-    """See ``Codec.decode_answer``. Citations are not read: the canonical form has no place for them."""
+def decode(body: Any, losses: Losses) -> Answer:
+    """See ``Codec.decode_answer``. What a text cites is lost: the canonical form has no place for it."""
     if not isinstance(body, dict) or body.get("type") == "error":
         raise DecodeError("the answer is no message")
-    parts = read_content(needed(body, "content", list), ("content",), Losses())
+    parts = read_content(needed(body, "content", list), ("content",), losses)
     choice = Choice(0, parts, finish(body.get("stop_reason")), member(body, "stop_sequence", str, ""))
     usage = member(body, "usage", dict)
     return Answer(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from extproc.chat.losses import Losses
+from extproc.chat.losses import CITED, Losses
 from extproc.chat.parts import Cache, Media, Native, Part, Reasoning, Text, ToolCall, ToolResult
 from extproc.errors import DecodeError
 from extproc.formats.anthropic.words import MAKER, NAME
@@ -82,7 +82,7 @@ def _unsaid(value: dict[str, Any], names: tuple[str, ...], path: Path, losses: L
 
 
 def _read_text(value: dict[str, Any], path: Path, losses: Losses) -> list[Part]:
-    _unsaid(value, ("citations",), path, losses)
+    losses.add_members(value, {"citations": CITED}, path)
     return [Text(needed(value, "text", str), read_cache(value), path)]
 
 

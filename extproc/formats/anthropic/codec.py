@@ -27,9 +27,9 @@ class AnthropicCodec:
         """A body for Anthropic."""
         return encode.encode(request, losses)
 
-    def decode_answer(self, body: Any) -> Answer:
+    def decode_answer(self, body: Any, losses: Losses | None = None) -> Answer:
         """A whole answer."""
-        return answer.decode(body)
+        return answer.decode(body, losses or Losses())
 
     def encode_answer(self, answer_: Answer, context: Context, losses: Losses) -> dict[str, Any]:
         """A whole answer for a client."""
@@ -43,9 +43,9 @@ class AnthropicCodec:
         """An error body for a client."""
         return answer.encode_error(failure)
 
-    def decoder(self) -> StreamDecoder:
+    def decoder(self, losses: Losses | None = None) -> StreamDecoder:
         """Reads one stream."""
-        return Decoder()
+        return Decoder(losses or Losses())
 
     def encoder(self, context: Context, losses: Losses) -> StreamEncoder:
         """Writes one stream."""

@@ -11,14 +11,12 @@ from collections.abc import Hashable
 from typing import Any, Final
 
 from extproc.errors import DecodeError
-from extproc.formats.anthropic.texts import TEXTS, block, of_answer
+from extproc.formats.anthropic.texts import RUNS, TEXTS, block, of_answer
 from extproc.formats.base import Delta, Piece, Span
 from extproc.framing.jsontext import Path
 from extproc.policy.api import Scope
 
 _LANE: Final = "message"
-_RUNS: Final = {"text": "text", "thinking": "thinking"}
-"""Blocks whose texts go on in their neighbours of the same type, and the member each is in."""
 _SCOPES: Final = {"text": Scope.ASSISTANT, "thinking": Scope.REASONING, "partial_json": Scope.TOOL_INPUT}
 _QUIET: Final = frozenset({"ping", "message_start", "content_block_start"})
 _BLOCK_TRACKS: Final = ("partial_json", "content", "encrypted_content")
@@ -39,7 +37,7 @@ def delta(event: Any) -> Delta:
         return Delta(_whole(event), _LANE, closes=tuple((name, at) for name in _BLOCK_TRACKS))
     pieces = _whole(event)
     final = kind in ("message_delta", "message_stop", "error")
-    return Delta(pieces, _LANE, None, bool(pieces) or kind not in _QUIET, final, tuple(_RUNS) if final else ())
+    return Delta(pieces, _LANE, None, bool(pieces) or kind not in _QUIET, final, tuple(RUNS) if final else ())
 
 
 def _index(event: dict[str, Any]) -> int:
@@ -53,7 +51,7 @@ def _started(event: dict[str, Any]) -> Delta:
     index = _index(event)
     value = event.get("content_block")
     kind = value.get("type") if isinstance(value, dict) else None
-    run = _RUNS.get(kind) if isinstance(kind, str) else None
+    run = RUNS.get(kind) if isinstance(kind, str) else None
     pieces = _around(event, "content_block")
     found: list[Span] = []
     block(value, ("content_block",), Scope.ASSISTANT, found)
@@ -61,7 +59,7 @@ def _started(event: dict[str, Any]) -> Delta:
         goes_on = span.path == ("content_block", run) and not span.fixed
         pieces.append(Piece(span.path, span.scope, span.text, run) if goes_on else _complete(span))
     telling = bool(pieces) or run is None
-    ends = tuple(name for name in _RUNS if name != run)
+    ends = tuple(name for name in RUNS if name != run)
     return Delta(pieces, _LANE, None, telling, False, (*ends, *((name, index) for name in _BLOCK_TRACKS)))
 
 
@@ -78,7 +76,7 @@ def _continued(event: dict[str, Any]) -> list[Piece]:
         if not isinstance(child, str):
             pieces += [_complete(span) for span in _spans(child, ("delta", name))]
         elif TEXTS.is_text(child, name):
-            track: Hashable = name if name in _RUNS else (name, index)
+            track: Hashable = name if name in RUNS else (name, index)
             scope = _SCOPES.get(name, Scope.ASSISTANT)
             pieces.append(Piece(("delta", name), scope, child, track, False, name == "partial_json"))
     return pieces

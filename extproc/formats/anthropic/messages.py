@@ -5,7 +5,7 @@ Source: Claude API reference, "Messages", "Streaming messages" and "Count tokens
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Iterable, Mapping, Set
 from typing import Any, Final
 
 from extproc.chat.answer import Usage
@@ -14,7 +14,7 @@ from extproc.formats.anthropic import events, says, texts
 from extproc.formats.anthropic.codec import AnthropicCodec
 from extproc.formats.anthropic.family import Anthropic
 from extproc.formats.anthropic.words import NAME, read_usage
-from extproc.formats.base import Delta, Ending, Span
+from extproc.formats.base import Delta, Ending, Signed, Span
 from extproc.framing.jsontext import Path, dump
 
 _CODEC: Final = AnthropicCodec()
@@ -51,6 +51,10 @@ class AnthropicMessages(Anthropic):
     def echoes(self, body: Any, changed: Set[Path]) -> list[Path]:
         """None: nothing in a message says its text again."""
         return []
+
+    def signed(self, body: Any) -> Iterable[Signed]:
+        """Claude's thoughts."""
+        return texts.signed(body)
 
     def usage(self, body: Any) -> Usage | None:
         """Tokens used, where an answer or event says so: in itself, or in the message that begins."""

@@ -21,7 +21,7 @@ from extproc.chat.answer import (
     StreamEvent,
     Used,
 )
-from extproc.chat.losses import Losses
+from extproc.chat.losses import CITED, Losses
 from extproc.chat.parts import Native, Reasoning, Text, ToolCall
 from extproc.errors import DecodeError
 from extproc.formats.anthropic.answer import decode_error
@@ -52,9 +52,10 @@ class _Block:
 class Decoder:
     """See ``chat.codec.StreamDecoder``."""
 
-    __slots__ = ("_blocks", "_ended", "_failed", "_finished", "_next", "_started", "_usage")
+    __slots__ = ("_blocks", "_ended", "_failed", "_finished", "_losses", "_next", "_started", "_usage")
 
-    def __init__(self) -> None:
+    def __init__(self, losses: Losses) -> None:
+        self._losses = losses
         self._blocks: dict[int, _Block] = {}
         self._next = 0  # the number of the next part
         self._usage: dict[str, Any] = {}
@@ -109,7 +110,7 @@ class Decoder:
             raise DecodeError("a block begins that is open, or after the end")
         said = needed(value, "content_block", dict)
         kind = needed(said, "type", str)
-        part = read_block({**_EMPTY.get(kind, {}), **said}, (), Losses())[0]
+        part = read_block({**_EMPTY.get(kind, {}), **said}, ("content", index), self._losses)[0]
         if kind not in _EMPTY or not isinstance(part, Text | Reasoning | ToolCall):
             self._blocks[index] = _Block(Native(NAME, said))
             return []
@@ -143,7 +144,9 @@ class Decoder:
             return _said(PartDelta(0, block.number, signature=needed(delta, "signature", str)))
         elif kind in ("text_delta", "thinking_delta", "signature_delta"):
             raise DecodeError("a block goes on as another kind")
-        return []  # citations, and what is not known yet
+        elif kind == "citations_delta":
+            self._losses.add(("content", value["index"], "citations"), CITED)
+        return []
 
     def _end(self, index: int) -> list[StreamEvent]:
         block = self._blocks.pop(index, None)
@@ -154,7 +157,7 @@ class Decoder:
             if source.strip():
                 block.part.value["input"] = parse(_bytes(source))
             whole: list[StreamEvent] = []
-            for part in read_block(block.part.value, (), Losses()):
+            for part in read_block(block.part.value, ("content", index), self._losses):
                 whole += [PartStart(0, self._next, part), PartEnd(0, self._next)]
                 self._next += 1
             return whole

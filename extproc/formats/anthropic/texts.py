@@ -5,9 +5,10 @@ Source: Claude API reference, "Messages". What a tool is given is anybody's JSON
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Iterator
 from typing import Any, Final
 
-from extproc.formats.base import Span
+from extproc.formats.base import Signed, Span
 from extproc.formats.walk import Sourced, Walk
 from extproc.framing.jsontext import Path
 from extproc.policy.api import Scope
@@ -33,6 +34,8 @@ _UNSCANNED: Final = {
     "audio": "audio",
     "video": "video",
 }
+RUNS: Final = {"text": "text", "thinking": "thinking"}
+"""Blocks whose texts go on in their neighbours of the same type, and the member each is in."""
 _READABLE: Final = frozenset({"text", "content"})
 """Sources of documents that bring words."""
 
@@ -65,8 +68,16 @@ def blocks(value: Any, path: Path, scope: Scope, found: list[Span]) -> None:
     if not isinstance(value, list):
         TEXTS.value(value, path, scope, found)
         return
+    run: tuple[Any, int] = (None, 0)
     for index, child in enumerate(value):
+        first = len(found)
         block(child, (*path, index), scope, found)
+        kind = child.get("type") if isinstance(child, dict) else None
+        run = (kind, index) if kind != run[0] else run
+        name = RUNS.get(kind) if isinstance(kind, str) else None
+        for span in found[first:] if name else ():
+            if span.path == (*path, index, name) and not span.fixed:
+                span.track = (path, *run)
 
 
 def _message(message: Any, path: Path, found: list[Span]) -> None:
@@ -113,6 +124,31 @@ def of_answer(body: Any) -> list[Span]:
         elif value:
             TEXTS.member(key, value, (), Scope.ASSISTANT, found)
     return found
+
+
+def signed(body: Any) -> Iterator[Signed]:
+    """The thoughts of a request, an answer or an event; those of a stream belong to their block."""
+    if not isinstance(body, dict):
+        return
+    messages = body.get("messages")
+    for index, message in enumerate(messages if isinstance(messages, list) else ()):
+        yield from _thoughts(message, ("messages", index), index)
+    yield from _thoughts(body, (), "")
+    yield from _thoughts(body.get("message"), ("message",), "")
+    for name in ("content_block", "delta"):
+        if isinstance(value := body.get(name), dict) and not {"thinking", "signature"}.isdisjoint(value):
+            yield _thought(value, (name,), str(body.get("index")))
+
+
+def _thoughts(message: Any, path: Path, key: Hashable) -> Iterator[Signed]:
+    content = message.get("content") if isinstance(message, dict) else None
+    for index, each in enumerate(content if isinstance(content, list) else ()):
+        if isinstance(each, dict) and each.get("type") == "thinking":
+            yield _thought(each, (*path, "content", index), (key, index))
+
+
+def _thought(value: dict[str, Any], path: Path, key: Hashable) -> Signed:
+    return Signed(path, key, "signature" if value.get("signature") else "")
 
 
 def unscanned(body: dict[str, Any]) -> list[str]:

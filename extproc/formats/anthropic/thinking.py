@@ -11,6 +11,7 @@ from typing import Any, Final
 from extproc.chat.losses import Losses
 from extproc.chat.request import EFFORT_TOKENS, Request
 from extproc.formats.anthropic.claude import Claude
+from extproc.formats.unsigned import unthought
 from extproc.framing.jsontext import Path
 
 DEFAULT_MAX: Final = 4096
@@ -80,7 +81,7 @@ def _budget(request: Request, body: dict[str, Any], losses: Losses) -> int:
     if body.get("tool_choice", {}).get("type") in ("any", "tool"):
         lose(request, "thinking", losses, "not together with a tool that must be called")
         return 0
-    if _unthought(body["messages"]):
+    if unthought(body["messages"]):
         lose(request, "thinking", losses, "the turn it goes on with has no thoughts")
         return 0
     budget = wanted.budget if wanted.budget is not None and wanted.budget > 0 else 0
@@ -94,15 +95,6 @@ def _budget(request: Request, body: dict[str, Any], losses: Losses) -> int:
         lose(request, "thinking", losses, "clamped")
         budget = body["max_tokens"] - 1 if body["max_tokens"] < 2 * _LEAST else body["max_tokens"] // 2
     return budget
-
-
-def _unthought(messages: list[dict[str, Any]]) -> bool:
-    """Whether the turn that tools have just answered does not begin with thoughts."""
-    if len(messages) < 2 or messages[-2]["role"] != "assistant":
-        return False
-    said, answered = messages[-2]["content"], messages[-1]["content"]
-    called = any(isinstance(each, dict) and each.get("type") == "tool_result" for each in answered)
-    return called and not (said and said[0].get("type") in ("thinking", "redacted_thinking"))
 
 
 def sample(request: Request, model: Claude, body: dict[str, Any], losses: Losses) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from extproc.chat.answer import Answer, Choice, Failure, Finish
 from extproc.chat.codec import Context
-from extproc.chat.losses import Losses
+from extproc.chat.losses import WATCHED, Losses
 from extproc.chat.parts import Media, Native, Part, Reasoning, Refusal, Text, ToolCall
 from extproc.errors import DecodeError, Unrepresentable
 from extproc.formats.bedrock import write
@@ -29,12 +29,13 @@ CUSTOM = "input"
 """The member that holds the text a tool takes, where it has to be an object."""
 
 
-def decode(body: Any) -> Answer:
-    """See ``Codec.decode_answer``. What a text cites is not read: the canonical form has no place for it."""
+def decode(body: Any, losses: Losses) -> Answer:
+    """See ``Codec.decode_answer``. What a text cites is lost: the canonical form has no place for it."""
     if not isinstance(body, dict):
         raise DecodeError("the answer is no object")
     message = needed(needed(body, "output", dict), "message", dict)
-    parts = read_content(member(message, "content", list, []), ("output", "message", "content"), Losses())
+    parts = read_content(member(message, "content", list, []), ("output", "message", "content"), losses)
+    losses.add_members(body, {"trace": WATCHED}, ())
     reason = finish(body.get("stopReason")) if body.get("stopReason") is not None else None
     usage = member(body, "usage", dict)
     return Answer(

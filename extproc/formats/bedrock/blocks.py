@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, Final
 
-from extproc.chat.losses import Losses
+from extproc.chat.losses import CITED, Losses
 from extproc.chat.parts import Cache, Media, Native, Part, Reasoning, Text, ToolCall, ToolResult
 from extproc.errors import DecodeError
 from extproc.formats.bedrock.words import MAKER, MEDIA, NAME, type_of
@@ -161,7 +161,7 @@ def _reasoning(value: dict[str, Any], path: Path) -> Reasoning:
 
 def _cited(value: dict[str, Any], path: Path, losses: Losses) -> Text:
     if value.get("citations"):
-        losses.add((*path, "citations"), "what a text cites")
+        losses.add((*path, "citations"), CITED)
     return Text(_joined(member(value, "content", list, [])), where=path)
 
 

@@ -66,9 +66,9 @@ class InvokeCodec(AnthropicCodec):
         """An error body for a client."""
         return encode_error(failure)
 
-    def decoder(self) -> StreamDecoder:
+    def decoder(self, losses: Losses | None = None) -> StreamDecoder:
         """Reads one stream."""
-        return _Decoder(super().decoder())
+        return _Decoder(super().decoder(losses))
 
     def encoder(self, context: Context, losses: Losses) -> StreamEncoder:
         """Writes one stream."""

@@ -8,13 +8,13 @@ text goes on until a block of another kind begins, and clients that join the blo
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Set
+from collections.abc import Iterable, Mapping, Set
 from typing import Any, Final
 
 from extproc.chat.answer import Usage
 from extproc.chat.codec import Codec
 from extproc.errors import DecodeError
-from extproc.formats.base import Delta, Piece, Span
+from extproc.formats.base import Delta, Piece, Signed, Span
 from extproc.formats.bedrock import says, texts
 from extproc.formats.bedrock.codec import ConverseCodec
 from extproc.formats.bedrock.family import AWS
@@ -97,6 +97,10 @@ class Converse(AWS):
     def echoes(self, body: Any, changed: Set[Path]) -> list[Path]:
         """None: Converse repeats nothing in another form."""
         return []
+
+    def signed(self, body: Any) -> Iterable[Signed]:
+        """Claude's thoughts; those of other models have no signature."""
+        return texts.signed(body)
 
     def usage(self, body: Any) -> Usage | None:
         """Tokens used, where an answer or event says so."""

@@ -21,14 +21,15 @@ from extproc.chat.answer import (
     StreamEvent,
     Used,
 )
-from extproc.chat.losses import Losses
+from extproc.chat.losses import CITED, WATCHED, Losses
 from extproc.chat.parts import Part, Reasoning, Text, ToolCall
 from extproc.errors import DecodeError
 from extproc.formats.bedrock.answer import decode_error, stopped_by
 from extproc.formats.bedrock.blocks import SERVER, member, needed, read_block
 from extproc.formats.bedrock.words import MAKER, finish, read_usage
-from extproc.framing.jsontext import parse
+from extproc.framing.jsontext import Path, parse
 
+_CONTENT: Final = ("output", "message", "content")
 _TRUNCATED: Final = Failure(FailureKind.INTERNAL, "The provider's stream broke off.", "stream_truncated", 502)
 _MOST: Final = 16 << 20
 """Bytes of events that are collected."""
@@ -47,9 +48,10 @@ class _Block:
 class Decoder:
     """See ``chat.codec.StreamDecoder``."""
 
-    __slots__ = ("_blocks", "_collected", "_failed", "_finished", "_next", "_size", "_started")
+    __slots__ = ("_blocks", "_collected", "_failed", "_finished", "_losses", "_next", "_size", "_started")
 
-    def __init__(self) -> None:
+    def __init__(self, losses: Losses) -> None:
+        self._losses = losses
         self._blocks: dict[int, _Block] = {}
         self._next = 0  # the number of the next part
         self._collected = self._size = 0  # bytes of the events collected, and of the current one
@@ -68,6 +70,7 @@ class Decoder:
             self._failed = True
             return [*self._start(), decode_error(0, value, kind)]
         if kind == "metadata":
+            self._losses.add_members(value, {"trace": WATCHED}, ())
             usage = member(value, "usage", dict)
             return [*self._start(), Used(read_usage(usage))] if usage is not None else []
         read = _READERS.get(kind)
@@ -118,7 +121,8 @@ class Decoder:
                 raise DecodeError("a call goes on that never began")
             source = member(needed(delta, "toolUse", dict), "input", str, "")
             return self._say(index, block.part, PartDelta(0, 0, source))
-        return []  # citations, and what is not known yet
+        self._losses.add_members(delta, {"citation": CITED}, (*_CONTENT, index))
+        return []
 
     def _say(self, index: int, part: Part, delta: PartDelta) -> list[StreamEvent]:
         """More of a block; it begins where it is not open, and a new one where it is open as another kind."""
@@ -146,18 +150,18 @@ class Decoder:
         if block is None:
             return []
         if block.value is not None:
-            return self._whole(block.value)
+            return self._whole(block.value, (*_CONTENT, index))
         unsaid = isinstance(block.part, ToolCall) and not block.said
         begun: list[StreamEvent] = [PartDelta(0, block.number, "{}")] if unsaid else []
         return [*begun, PartEnd(0, block.number)]
 
-    def _whole(self, value: dict[str, Any]) -> list[StreamEvent]:
+    def _whole(self, value: dict[str, Any], path: Path) -> list[StreamEvent]:
         """The parts of a block that was collected."""
         call = value.get("toolUse")
         if isinstance(call, dict) and isinstance(call.get("input"), str):
             call["input"] = parse(call["input"].encode("utf-8", "replace")) if call["input"].strip() else {}
         events: list[StreamEvent] = []
-        for part in read_block(value, (), Losses()) if len(value) == 1 else []:
+        for part in read_block(value, path, self._losses) if len(value) == 1 else []:
             events += [PartStart(0, self._next, part), PartEnd(0, self._next)]
             self._next += 1
         return events

@@ -5,9 +5,10 @@ Source: Amazon Bedrock API reference, ``ContentBlock`` and what it is made of.
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Iterator
 from typing import Any, Final
 
-from extproc.formats.base import Span
+from extproc.formats.base import Signed, Span
 from extproc.formats.walk import Walk
 from extproc.framing.jsontext import Path
 from extproc.policy.api import Scope
@@ -59,10 +60,35 @@ def told(message: Any, path: Path, scope: Scope, found: list[Span]) -> None:
     TEXTS.names(message, path, scope, found)
     for key, value in message.items():
         if key == "content" and isinstance(value, list):
-            for index, block in enumerate(value):
-                _block(block, (*path, key, index), scope, found)
+            _blocks(value, (*path, key), scope, found)
         elif value:
             TEXTS.member(key, value, path, scope, found)
+
+
+_RUNS: Final = {
+    "text": ("text",),
+    "citationsContent": ("citationsContent", "content", "text"),
+    "reasoningContent": ("reasoningContent", "reasoningText", "text"),
+}
+"""Blocks whose texts go on in their neighbours, and the names on the way to each."""
+
+
+def _blocks(content: list[Any], path: Path, scope: Scope, found: list[Span]) -> None:
+    """Add every text of the blocks of a message; what follows one another as text, or as thoughts, is one track."""
+    run = (False, 0)  # whether thoughts, and where they begin
+    for index, block in enumerate(content):
+        first = len(found)
+        _block(block, (*path, index), scope, found)
+        kind = next((name for name in _RUNS if name in block), None) if isinstance(block, dict) else None
+        thinks = kind == "reasoningContent"
+        if kind is None:
+            run = (False, index + 1)
+            continue
+        run = run if run[0] is thinks else (thinks, index)
+        for span in found[first:]:
+            names = tuple(step for step in span.path[len(path) + 1 :] if isinstance(step, str))
+            if names == _RUNS[kind] and not span.fixed:
+                span.track = (path, *run)
 
 
 def _block(block: Any, path: Path, scope: Scope, found: list[Span]) -> None:
@@ -128,6 +154,36 @@ def _output(config: Any, path: Path, found: list[Span]) -> None:
     for span in inside:
         span.json = span.path[-2:] == ("jsonSchema", "schema") and not span.fixed
     found += inside
+
+
+def signed(body: Any) -> Iterator[Signed]:
+    """The thoughts of a request, an answer or an event; those of a stream belong to their block."""
+    if not isinstance(body, dict):
+        return
+    messages = body.get("messages")
+    for index, message in enumerate(messages if isinstance(messages, list) else ()):
+        yield from _thoughts(message, ("messages", index), index)
+    output = body.get("output")
+    yield from _thoughts(output.get("message") if isinstance(output, dict) else None, ("output", "message"), "")
+    if isinstance(value := body.get("contentBlockDelta"), dict):
+        delta = value.get("delta")
+        thought = delta.get("reasoningContent") if isinstance(delta, dict) else None
+        if isinstance(thought, dict):
+            here = ("contentBlockDelta", "delta", "reasoningContent")
+            yield _thought(thought, here, str(value.get("contentBlockIndex")))
+
+
+def _thoughts(message: Any, path: Path, key: Hashable) -> Iterator[Signed]:
+    content = message.get("content") if isinstance(message, dict) else None
+    for index, block in enumerate(content if isinstance(content, list) else ()):
+        thought = block.get("reasoningContent") if isinstance(block, dict) else None
+        said = thought.get("reasoningText") if isinstance(thought, dict) else None
+        if isinstance(said, dict):
+            yield _thought(said, (*path, "content", index, "reasoningContent", "reasoningText"), (key, index))
+
+
+def _thought(value: dict[str, Any], path: Path, key: Hashable) -> Signed:
+    return Signed(path, key, "signature" if value.get("signature") else "")
 
 
 def unscanned(messages: Any) -> list[str]:

@@ -12,6 +12,7 @@ from typing import Any, Final
 from extproc.chat.losses import Losses
 from extproc.chat.request import EFFORT_TOKENS, Request, Thinking
 from extproc.formats.anthropic.claude import Claude, claude
+from extproc.formats.unsigned import unthought
 
 _LEAST: Final = 1024
 _THREE: Final = ("low", "medium", "high")
@@ -111,16 +112,7 @@ def _hindrance(turns: list[dict[str, Any]], forced: bool) -> str:
     """Why Claude cannot be given a budget to think; empty where it can."""
     if forced:
         return "not together with a tool that must be called"
-    return "the turn it goes on with has no thoughts" if _unthought(turns) else ""
-
-
-def _unthought(turns: list[dict[str, Any]]) -> bool:
-    """Whether the turn that tools have just answered does not begin with thoughts."""
-    if len(turns) < 2 or turns[-2]["role"] != "assistant":
-        return False
-    said = turns[-2]["content"]
-    called = any("toolResult" in each for each in turns[-1]["content"])
-    return called and not (said and "reasoningContent" in said[0])
+    return "the turn it goes on with has no thoughts" if unthought(turns) else ""
 
 
 def _budget(request: Request, wanted: Thinking, hindrance: str, losses: Losses) -> int:

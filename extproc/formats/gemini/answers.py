@@ -25,7 +25,7 @@ from extproc.chat.answer import (
 )
 from extproc.chat.codec import Context
 from extproc.chat.fold import fold
-from extproc.chat.losses import Losses
+from extproc.chat.losses import CITED, GROUNDED, LOGPROBS, Losses
 from extproc.chat.parts import Part, Reasoning, Refusal, Text, ToolCall, ToolResult
 from extproc.errors import DecodeError, LimitExceeded, Unrepresentable
 from extproc.formats.gemini import errors, parts
@@ -37,6 +37,13 @@ from extproc.framing.jsontext import Path, dump, parse
 from extproc.framing.sse import DONE, framed
 
 _KNOWN: Final = ("candidates", "promptFeedback", "usageMetadata", "modelVersion", "responseId")
+_LOST: Final = {
+    "citationMetadata": CITED,
+    "groundingMetadata": GROUNDED,
+    "urlContextMetadata": GROUNDED,
+    "logprobsResult": LOGPROBS,
+}
+"""Members of a candidate that the canonical form has no place for."""
 _MAX_CANDIDATES: Final = 1024
 _MAX_KEPT: Final = 32 << 20
 """Characters of open calls and thoughts of one stream."""
@@ -115,7 +122,8 @@ class _Candidate:
 class Decoder:
     """See ``codec.StreamDecoder``. Some servers end a candidate in every event: what counts is the last."""
 
-    def __init__(self) -> None:
+    def __init__(self, losses: Losses) -> None:
+        self._losses = losses
         self._started = False
         self._failed = False
         self._id = ""
@@ -142,6 +150,8 @@ class Decoder:
         for index, each in enumerate(elements(given.get("candidates"), "candidates")):
             candidate = fields(each, "a candidate")
             found += self._candidate(candidate).read(candidate, ("candidates", index))
+            if not candidate.keys().isdisjoint(_LOST):
+                self._losses.add_members(candidate, _LOST, ("candidates", candidate.get("index", 0)))
         if either(given.get("promptFeedback"), "blockReason") is not None:
             self._candidate({}).finish = Finish.FILTER
         if (used := usage(value)) is not None and used != self._used:
@@ -189,12 +199,12 @@ def _time(value: Any) -> int:
         return 0
 
 
-def read(body: Any) -> Answer:
+def read(body: Any, losses: Losses) -> Answer:
     """See ``Codec.decode_answer``; a stream that came as one list is one answer."""
     events = body if isinstance(body, list) else [body]
     if not any(either(each, name) is not None for each in events for name in _KNOWN):
         raise DecodeError("an answer that says nothing")
-    decoder = Decoder()
+    decoder = Decoder(losses)
     found = [event for each in events for event in decoder.read(each)]
     answer = fold([*found, *decoder.whole()])
     if isinstance(answer, Failure):

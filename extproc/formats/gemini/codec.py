@@ -24,9 +24,9 @@ class GeminiCodec:
         """A body for Gemini; the path has to name the model, and ``streamGenerateContent?alt=sse`` for a stream."""
         return requests.write(request, losses)
 
-    def decode_answer(self, body: Any) -> Answer:
+    def decode_answer(self, body: Any, losses: Losses | None = None) -> Answer:
         """A whole answer."""
-        return answers.read(body)
+        return answers.read(body, losses or Losses())
 
     def encode_answer(self, answer: Answer, context: Context, losses: Losses) -> dict[str, Any]:
         """A whole answer for a client."""
@@ -40,9 +40,9 @@ class GeminiCodec:
         """An error body for a client."""
         return errors.write(failure)
 
-    def decoder(self) -> answers.Decoder:
+    def decoder(self, losses: Losses | None = None) -> answers.Decoder:
         """Reads one stream."""
-        return answers.Decoder()
+        return answers.Decoder(losses or Losses())
 
     def encoder(self, context: Context, losses: Losses) -> answers.Encoder:
         """Writes one stream."""

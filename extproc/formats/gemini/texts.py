@@ -6,16 +6,17 @@ A stream is server-sent events of whole answers (``alt=sse``), else one JSON lis
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 from typing import Any, Final
 
 from extproc.chat.answer import Usage
 from extproc.chat.codec import Codec
 from extproc.errors import DecodeError
-from extproc.formats.base import Delta, Piece, Span
+from extproc.formats.base import Delta, Piece, Signed, Span
 from extproc.formats.gemini import says
 from extproc.formats.gemini.codec import GeminiCodec
 from extproc.formats.gemini.names import camel, either, snake
+from extproc.formats.gemini.signed import listed, signed
 from extproc.formats.gemini.tokens import ended, usage
 from extproc.formats.google import Google
 from extproc.formats.walk import Walk, structural
@@ -74,7 +75,7 @@ def _request(value: Any, path: Path, found: list[Span]) -> None:
         elif name == "systemInstruction":
             _content(child, here, Scope.SYSTEM, found)
         elif name in _INSIDE:
-            for at, each in _listed(child, here):
+            for at, each in listed(child, here):
                 _request(each, at, found)
         elif name in _MADE_UP:
             _FREE.value(child, here, Scope.USER, found)
@@ -82,16 +83,8 @@ def _request(value: Any, path: Path, found: list[Span]) -> None:
             _TEXTS.member(key, child, path, Scope.SYSTEM if name in _OPERATOR else Scope.USER, found)
 
 
-def _listed(value: Any, path: Path) -> Iterator[tuple[Path, Any]]:
-    """The elements of a list; anything else by itself."""
-    if isinstance(value, list):
-        yield from (((*path, index), each) for index, each in enumerate(value))
-    else:
-        yield path, value
-
-
 def _each(value: Any, path: Path, find: Any, scope: Scope | None, found: list[Span]) -> None:
-    for at, each in _listed(value, path):
+    for at, each in listed(value, path):
         find(each, at, scope, found)
 
 
@@ -180,9 +173,9 @@ class Gemini(Google):
     def unscanned(self, body: dict[str, Any]) -> list[str]:
         """Media in the conversation; ``stored``: part of the conversation is kept at the provider."""
         found: dict[str, None] = {}
-        for _, request in [((), body), *_listed(either(body, "generateContentRequest"), ()), *_requests(body)]:
+        for _, request in [((), body), *listed(either(body, "generateContentRequest"), ()), *_requests(body)]:
             for member in ("contents", "content", "systemInstruction"):
-                for _, content in _listed(either(request, member), ()):
+                for _, content in listed(either(request, member), ()):
                     found |= dict.fromkeys(_media(content))
             if either(request, "cachedContent"):
                 found["stored"] = None
@@ -191,8 +184,12 @@ class Gemini(Google):
     def response_spans(self, body: Any) -> list[Span]:
         """Every text of a whole answer, a list of events, or an error."""
         found: list[Span] = []
-        for path, each in _listed(body, ()):
+        for path, each in listed(body, ()):
+            first = len(found)
             _answer(each, path, found)
+            candidates = each.get("candidates") if isinstance(each, dict) else None
+            if isinstance(candidates, list):
+                _join(found[first:], candidates, len(path))
         return found
 
     def delta(self, event: Any) -> Delta:
@@ -214,7 +211,7 @@ class Gemini(Google):
     def echoes(self, body: Any, changed: Set[Path]) -> list[Path]:
         """The log probabilities of candidates that were redacted, or that say something else than their candidate."""
         found: list[Path] = []
-        for at, answer in _listed(body, ()):
+        for at, answer in listed(body, ()):
             candidates = answer.get("candidates") if isinstance(answer, dict) else None
             for index, candidate in enumerate(candidates if isinstance(candidates, list) else []):
                 logprobs = either(candidate, "logprobsResult")
@@ -225,9 +222,13 @@ class Gemini(Google):
                     found += [(*here, key) for key in candidate if camel(key) == "logprobsResult"]
         return found
 
+    def signed(self, body: Any) -> Iterable[Signed]:
+        """Thoughts and texts; not calls."""
+        return signed(body)
+
     def usage(self, body: Any) -> Usage | None:
         """Tokens used, where an answer or event says so; a list's last word."""
-        found = [usage(each) for _, each in _listed(body, ())]
+        found = [usage(each) for _, each in listed(body, ())]
         return next((each for each in reversed(found) if each), None)
 
     def reply(self, text: str, model: str, request_id: str, created: int, *, refuses: bool = False) -> bytes:
@@ -273,12 +274,12 @@ class GeminiEmbed(Gemini):
 
 
 def _requests(body: dict[str, Any]) -> Iterator[tuple[Path, Any]]:
-    return _listed(body.get("requests"), ())
+    return listed(body.get("requests"), ())
 
 
 def _media(content: Any) -> Iterator[str]:
     """Kinds of content that no text rule can read."""
-    for _, part in _listed(either(content, "parts"), ()):
+    for _, part in listed(either(content, "parts"), ()):
         for member in ("inlineData", "fileData"):
             if isinstance(value := either(part, member), dict):
                 kind = either(value, "mimeType")
@@ -304,12 +305,25 @@ def _alone(span: Span) -> Piece:
     return Piece(span.path, span.scope, span.text, ("alone", span.path, span.fixed), True, span.json, span.fixed)
 
 
+def _is_said(path: Path) -> bool:
+    """Whether this is the text of one of a candidate's parts."""
+    return len(path) == 6 and path[0] == "candidates" and path[2:4] == ("content", "parts") and path[5] == "text"
+
+
+def _join(spans: list[Span], candidates: list[Any], at: int) -> None:
+    """Tell which texts of an answer its stream would say as one: all that a candidate says, and all that it thinks."""
+    for span in spans:
+        if not span.fixed and _is_said(path := span.path[at:]):
+            number = either(candidates[path[1]], "index")  # type: ignore[index]
+            span.track = (str(number or 0), span.scope is Scope.REASONING)
+
+
 def _piece(span: Span, candidates: list[Any], numbers: list[int]) -> Piece:
     path = span.path
     if path[:1] != ("candidates",) or span.fixed or len(path) < 3:
         return _alone(span)
     number = numbers[path[1]]  # type: ignore[index]
-    if len(path) == 6 and path[2:4] == ("content", "parts") and path[5] == "text":
+    if _is_said(path):
         return Piece(path, span.scope, span.text, (number, span.scope is Scope.REASONING))
     if len(path) == 9 and camel(str(path[6])) == "partialArgs":
         written = candidates[path[1]]["content"]["parts"][path[4]][path[5]][path[6]][path[7]]  # type: ignore[index]
@@ -326,7 +340,7 @@ def _refused(event: Any) -> bool:
 
 def _ordered(candidates: list[Any], numbers: list[int], pieces: list[Piece]) -> Delta:
     finishes = any(ended(candidate) for candidate in candidates)
-    parts = [part for each in candidates for _, part in _listed(either(either(each, "content"), "parts"), ())]
+    parts = [part for each in candidates for _, part in listed(either(either(each, "content"), "parts"), ())]
     telling = finishes or bool(pieces) or any(part not in (None, {"text": ""}) for part in parts)
     if len(candidates) > 1:  # it keeps its place among all
         return Delta(pieces, None, None, telling, finishes)
@@ -383,7 +397,7 @@ def _repeats(candidate: dict[str, Any], logprobs: Any) -> bool:
 
 
 def _said(candidate: dict[str, Any]) -> Iterator[str]:
-    for _, part in _listed(either(either(candidate, "content"), "parts"), ()):
+    for _, part in listed(either(either(candidate, "content"), "parts"), ()):
         if isinstance(part, dict) and isinstance(part.get("text"), str) and not part.get("thought"):
             yield part["text"]
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from extproc.chat.answer import Answer, Choice, Finish
 from extproc.chat.codec import Context
-from extproc.chat.losses import Losses
+from extproc.chat.losses import CITED, LOGPROBS, Losses
 from extproc.chat.parts import Media, Native, Part, Reasoning, Refusal, Text, ToolCall, ToolResult
 from extproc.errors import DecodeError
 from extproc.formats.openai_chat import reasoning
@@ -20,16 +20,19 @@ from extproc.formats.openai_chat.messages import content, images, signed
 from extproc.formats.openai_chat.tools import NAME, made_id, read_call, write_call, write_signature
 from extproc.framing.jsontext import Path
 
+_CITES: Final = {"citations": CITED, "search_results": CITED}
+"""Members of an answer in which Perplexity and others say what they have read."""
 KNOWN: Final = reasoning.READ | {"role", "content", "refusal", "tool_calls", "function_call", "audio", "images", "name"}
 """Members of a message that have a place in the canonical form; others are native parts."""
 
 
-def decode_answer(body: Any) -> Answer:
+def decode_answer(body: Any, losses: Losses) -> Answer:
     """See ``Codec.decode_answer``."""
     value = record(body, "the answer")
     if not isinstance(value.get("choices"), list):
         raise DecodeError("the answer has no choices")
     id_, created = string(value.get("id"), "id"), value.get("created")
+    lose(value, value["choices"], losses)
     return Answer(
         id_,
         string(value.get("model"), "model"),
@@ -37,6 +40,14 @@ def decode_answer(body: Any) -> Answer:
         [_choice(each, at, id_) for at, each in enumerate(value["choices"])],
         read_usage(value),
     )
+
+
+def lose(answer: dict[str, Any], choices: list[Any], losses: Losses) -> None:
+    """Note what an answer or event has that the canonical form has no place for."""
+    for at, choice in enumerate(choices):
+        if isinstance(choice, dict) and choice.get("logprobs"):
+            losses.add(("choices", index_of(choice, at), "logprobs"), LOGPROBS)
+    losses.add_members(answer, _CITES, ())
 
 
 def _choice(value: Any, at: int, answer_id: str) -> Choice:

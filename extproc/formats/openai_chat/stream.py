@@ -24,10 +24,11 @@ from extproc.chat.answer import (
     StreamEvent,
     Used,
 )
+from extproc.chat.losses import Losses
 from extproc.chat.parts import Part, Reasoning, Refusal, Text, ToolCall
 from extproc.errors import DecodeError
 from extproc.formats.openai_chat import reasoning
-from extproc.formats.openai_chat.answers import index_of, natives, spoken, stopped_by
+from extproc.formats.openai_chat.answers import index_of, lose, natives, spoken, stopped_by
 from extproc.formats.openai_chat.checked import items, record, string
 from extproc.formats.openai_chat.counts import read_error, read_finish, read_usage
 from extproc.formats.openai_chat.messages import content, images
@@ -43,7 +44,8 @@ _LONGEST: Final = 1 << 20
 class Decoder:
     """See ``chat.codec.StreamDecoder``."""
 
-    def __init__(self) -> None:
+    def __init__(self, losses: Losses) -> None:
+        self._losses = losses
         self._started = False
         self._id = ""
         self._done = False
@@ -66,6 +68,7 @@ class Decoder:
         found: list[StreamEvent] = self._start(event) if choices or usage else []
         for at, choice in enumerate(choices):
             found += self._choice(record(choice, "a choice"), at)
+        lose(event, choices, self._losses)
         return [*found, Used(usage)] if usage else found
 
     def _start(self, event: dict[str, Any]) -> list[StreamEvent]:

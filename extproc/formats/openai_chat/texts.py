@@ -7,18 +7,19 @@ Source: OpenAI API reference, "Chat Completions" and "Errors"; fields that compa
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Set
+from collections.abc import Iterable, Mapping, Set
 from typing import Any, Final
 
 from extproc.chat.answer import Usage
 from extproc.chat.codec import Codec
 from extproc.errors import DecodeError
-from extproc.formats.base import Delta, Piece, Span
+from extproc.formats.base import Delta, Piece, Signed, Span
 from extproc.formats.logprobs import alternatives, spelled
 from extproc.formats.openai import OpenAI
 from extproc.formats.openai_chat import says
 from extproc.formats.openai_chat.codec import OpenAIChatCodec
 from extproc.formats.openai_chat.counts import read_usage
+from extproc.formats.openai_chat.signed import signed
 from extproc.formats.walk import Walk, are_known
 from extproc.framing.jsontext import Path, dump
 from extproc.policy.api import Scope
@@ -153,6 +154,10 @@ class OpenAIChat(OpenAI):
                     found.append(("choices", index, "logprobs"))
         return found
 
+    def signed(self, body: Any) -> Iterable[Signed]:
+        """Thoughts in the lists that have room for a signature. A call keeps Gemini's: it is not of its arguments."""
+        return signed(body)
+
     def usage(self, body: Any) -> Usage | None:
         """Tokens used, where an answer or event says so."""
         return read_usage(body)
@@ -273,8 +278,13 @@ def _ordered(choices: list[Any], pieces: list[Piece]) -> Delta:
     telling = finishes or bool(pieces)
     # scopes of the texts that go on in other events
     scopes = {piece.scope is Scope.REASONING for piece in pieces if piece.track[0] != _ALONE}  # type: ignore[index]
-    thinking = True in scopes
+    thinking = True in scopes or (not scopes and _thinks(only.get("delta")))
     if thinking and (finishes or False in scopes):  # in both lanes: later reasoning must not overtake
         return Delta(pieces, None, None, telling, finishes)
     lane, other = (number, "reasoning"), (number, "answer")
     return Delta(pieces, lane if thinking else other, lane if finishes else None, telling, finishes)
+
+
+def _thinks(delta: Any) -> bool:
+    """Whether a delta without texts has reasoning all the same: a signature, which follows what it signs."""
+    return not _REASONING.isdisjoint(delta or ()) and any(delta.get(name) for name in _REASONING)

@@ -9,22 +9,25 @@ from typing import Any, Final
 
 from extproc.chat.answer import Answer, Choice, Finish
 from extproc.chat.codec import Context
-from extproc.chat.losses import Losses
+from extproc.chat.losses import CITED, LOGPROBS, Losses
 from extproc.chat.parts import Media, Native, Part, Reasoning, Refusal, Text, ToolCall
 from extproc.errors import DecodeError
 from extproc.formats.openai_responses import decode, seals, shapes
 from extproc.formats.openai_responses.shapes import count, listed, string
 
+_LOST: Final = {"annotations": CITED, "logprobs": LOGPROBS}
 _REASONS: Final = {shapes.FILTERED: Finish.FILTER, shapes.TRUNCATED: Finish.LENGTH}
 
 
-def decode_answer(body: Any) -> Answer:
+def decode_answer(body: Any, losses: Losses) -> Answer:
     """See ``Codec.decode_answer``."""
     if not isinstance(body, dict) or not isinstance(body.get("output"), list):
         raise DecodeError("an answer has no output")
     if body.get("status", "completed") not in ("completed", "incomplete"):
         raise DecodeError("the provider has not given an answer")
     parts = seals.signed([part for item in body["output"] for part in read_item(item)])
+    for index, item in enumerate(body["output"]):
+        lose(item, index, losses)
     choice = Choice(0, parts, finish(body, parts))
     used = shapes.read_usage(body.get("usage"))
     return Answer(string(body, "id"), string(body, "model"), created(body), [choice], used)
@@ -65,6 +68,13 @@ def read_item(item: Any) -> list[Part]:
         form = string(item, "output_format") or "png"
         return [Media("image", data=item["result"], type=f"image/{form}")]
     return [Native(shapes.NAME, item)]
+
+
+def lose(item: Any, index: int, losses: Losses) -> None:
+    """Note what the parts of a message have that the canonical form has no place for."""
+    if string(item, "type") == shapes.MESSAGE:
+        for at, part in enumerate(listed(item, "content")):
+            losses.add_members(part, _LOST, ("output", index, "content", at))
 
 
 def read_part(part: Any) -> Part | None:

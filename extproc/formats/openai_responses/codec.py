@@ -28,9 +28,9 @@ class OpenAIResponsesCodec:
         """See ``Codec``."""
         return encode_request(request, losses)
 
-    def decode_answer(self, body: Any) -> Answer:
+    def decode_answer(self, body: Any, losses: Losses | None = None) -> Answer:
         """See ``Codec``."""
-        return answers.decode_answer(body)
+        return answers.decode_answer(body, losses or Losses())
 
     def encode_answer(self, answer: Answer, context: Context, losses: Losses) -> dict[str, Any]:
         """See ``Codec``."""
@@ -44,9 +44,9 @@ class OpenAIResponsesCodec:
         """See ``Codec``."""
         return failures.write(failure)
 
-    def decoder(self) -> StreamDecoder:
+    def decoder(self, losses: Losses | None = None) -> StreamDecoder:
         """See ``Codec``."""
-        return Decoder()
+        return Decoder(losses or Losses())
 
     def encoder(self, context: Context, losses: Losses) -> StreamEncoder:
         """See ``Codec``."""

@@ -6,14 +6,14 @@ Source: OpenAI API reference, "Responses", "Streaming events" and "Errors".
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Set
+from collections.abc import Iterable, Mapping, Set
 from typing import Any, Final
 
 from extproc.chat.answer import Usage
 from extproc.chat.codec import Codec
-from extproc.formats.base import Delta, Span
+from extproc.formats.base import Delta, Signed, Span
 from extproc.formats.openai import OpenAI
-from extproc.formats.openai_responses import events, says, shapes, texts
+from extproc.formats.openai_responses import events, says, seals, shapes, texts
 from extproc.formats.openai_responses.codec import OpenAIResponsesCodec
 from extproc.formats.openai_responses.ending import Ending
 from extproc.framing.jsontext import Path, dump
@@ -85,6 +85,10 @@ class OpenAIResponses(OpenAI):
     def echoes(self, body: Any, changed: Set[Path]) -> list[Path]:
         """The log probabilities of texts that were redacted, or that say something else than their text."""
         return texts.echoes(body, changed) if isinstance(body, dict) else []
+
+    def signed(self, body: Any) -> Iterable[Signed]:
+        """Reasoning of other makers, whose signatures we have put into its seal. OpenAI's own seals hold the text itself."""
+        return seals.in_place(body)
 
     def usage(self, body: Any) -> Usage | None:
         """Tokens used, where an answer or event says so."""

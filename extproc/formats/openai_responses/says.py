@@ -10,7 +10,7 @@ from extproc.chat.codec import Context
 from extproc.chat.fold import unfold
 from extproc.chat.losses import Losses
 from extproc.chat.parts import Text
-from extproc.formats.openai_responses import answers, shapes
+from extproc.formats.openai_responses import answers, seals, shapes
 from extproc.formats.openai_responses.writer import Encoder
 from extproc.framing.jsontext import Path, dump
 
@@ -49,6 +49,8 @@ def cut(body: Any, path: Path, text: str) -> Mapping[Path, bytes]:
     if not isinstance(parts, list) or path[2] not in ("content", "summary"):
         return {**edits, ("output", index): _nothing(item)}
     edits[path] = dump(text)
+    if seals.is_foreign(item):
+        edits["output", index, "encrypted_content"] = seals.BLANK
     edits["output", index, "status"] = dump("incomplete")
     for at, part in enumerate(parts):
         tokens = part.get("logprobs") if isinstance(part, dict) else None

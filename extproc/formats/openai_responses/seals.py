@@ -7,17 +7,20 @@ name in front, so that the maker gets them again. What is written looks like enc
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, Final
 
 from extproc.chat.parts import Part, Reasoning, ToolCall
-from extproc.framing.jsontext import Path
+from extproc.formats.base import Signed
+from extproc.framing.jsontext import Path, dump
 
 MAKER: Final = "openai"
 _SEAL: Final = re.compile(r"extproc-([a-z]{0,16})-(c?)([0-9]{1,8})-(.*)", re.DOTALL)
 """The maker; ``c`` for a call's signature; how long the first of two values is; both. The first is a signature or a call's
 id, the second what is sealed or a call's signature."""
 
+_MEMBER: Final = "encrypted_content"
 _CALL: Final = "\0call "
 """Before the id of a call whose signature a reasoning holds for the moment; no id of an item begins so."""
 
@@ -32,6 +35,10 @@ def seal(part: Reasoning) -> str:
 def seal_call(call: ToolCall) -> str:
     """The same for a call that its maker signed."""
     return f"extproc-{call.maker}-c{len(call.id)}-{call.id}{call.signature}"
+
+
+BLANK: Final = dump(seal(Reasoning("")))
+"""JSON of a seal with nothing in it. It still tells that the reasoning is not OpenAI's, who would look for it in vain."""
 
 
 def opened(part: Reasoning, sealed: str) -> Reasoning:
@@ -62,10 +69,25 @@ def signed(parts: list[Part]) -> list[Part]:
 def foreign(body: dict[str, Any]) -> list[Path]:
     """The items of a request that OpenAI could not read: reasoning of other makers, which a client sends back."""
     items = body.get("input")
-    return [
-        ("input", index)
-        for index, item in enumerate(items if isinstance(items, list) else ())
-        if isinstance(item, dict)
-        and isinstance(sealed := item.get("encrypted_content"), str)
-        and _SEAL.fullmatch(sealed)
-    ]
+    return [("input", index) for index, item in enumerate(items if isinstance(items, list) else ()) if is_foreign(item)]
+
+
+def is_foreign(item: Any) -> bool:
+    """Whether an item is reasoning of another maker than OpenAI."""
+    sealed = item.get(_MEMBER) if isinstance(item, dict) else None
+    return isinstance(sealed, str) and _SEAL.fullmatch(sealed) is not None
+
+
+def in_place(body: Any) -> Iterator[Signed]:
+    """Reasoning of other makers in a request, a response or an event; see ``Format.signed``."""
+    if not isinstance(body, dict):
+        return
+    response = body.get("response")
+    lists = ((body, ("input",)), (body, ("output",)), (response, ("response", "output")))
+    for holder, path in lists:
+        items = holder.get(path[-1]) if isinstance(holder, dict) else None
+        for index, item in enumerate(items if isinstance(items, list) else ()):
+            if is_foreign(item):
+                yield Signed((*path, index), (*path, index), _MEMBER, BLANK)
+    if is_foreign(body.get("item")):
+        yield Signed(("item",), ("item", str(body.get("output_index"))), _MEMBER, BLANK)

@@ -22,6 +22,7 @@ from extproc.chat.answer import (
     StreamEvent,
     Used,
 )
+from extproc.chat.losses import Losses
 from extproc.chat.parts import Part, Reasoning, Refusal, Text, ToolCall
 from extproc.errors import DecodeError
 from extproc.formats.openai_responses import answers, events, failures, seals, shapes
@@ -65,7 +66,8 @@ class _Item:
 class Decoder:
     """See ``chat.codec.StreamDecoder``."""
 
-    def __init__(self) -> None:
+    def __init__(self, losses: Losses) -> None:
+        self._losses = losses
         self._items: dict[int, _Item] = {}
         self._out: list[StreamEvent] = []
         self._started = False
@@ -220,6 +222,7 @@ class Decoder:
                 self._number += 1
                 self._out += [PartStart(0, open_.number, made), PartEnd(0, open_.number)]
         if done:
+            answers.lose(value, events.number(event, "output_index") or 0, self._losses)
             self._end(item)
 
     def _whole_part(self, item: _Item, part: dict[str, Any], place: int) -> None:

@@ -97,10 +97,21 @@ def response(value: Any, path: Path, found: list[Span]) -> None:
     for key, child in value.items():
         if key == "output" and isinstance(child, list):
             for index, each in enumerate(child):
+                first = len(found)
                 item(each, (*path, key, index), Scope.ASSISTANT, found)
+                if isinstance(each, dict) and each.get("type") == "message":
+                    _join(found[first:], (*path, key, index))
         elif child:
             scope = Scope.SYSTEM if key in _OPERATOR else Scope.USER if key in _CALLER else Scope.ASSISTANT
             TEXTS.member(key, child, path, scope, found)
+
+
+def _join(spans: list[Span], path: Path) -> None:
+    """Tell which texts of a message its stream would say as one: those of all its parts, and all in which it declines."""
+    for span in spans:
+        rest = span.path[len(path) :]
+        if len(rest) == 3 and rest[0] == "content" and rest[2] in ("text", "refusal") and not span.fixed:
+            span.track = (path, rest[2])
 
 
 def _listed(value: Any, path: Path, key: str) -> Iterator[tuple[Path, dict[str, Any]]]:

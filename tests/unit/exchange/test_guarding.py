@@ -298,3 +298,40 @@ def test_a_blocked_list_is_an_error(guarded):
 def test_a_list_that_is_none(guarded, body):
     _, (effect,) = listed(guarded, body=body)
     assert effect.status == 502
+
+
+# operations of the configuration
+
+NAMED = (
+    CONFIG
+    + """
+operations:
+  rerank: {path: /v1/rerank, scan: generic}
+  items:  {path: "/v1/items/*", method: [GET, POST], scan: generic}
+  files:  {path: "/v1/files/*", method: [GET, POST], scan: opaque}
+"""
+)
+
+
+def test_a_named_operation_is_read_text_by_text(tmp_path):
+    one = GuardExchange(compiled(NAMED, tmp_path, {}))
+    effect = sent(one, b'{"query":"who is ada@example.com","documents":["x"]}', **{":path": "/v1/rerank"})
+    assert orjson.loads(effect.body) == {"query": "who is [email]", "documents": ["x"]}
+    _, rest = answered(one, b'{"results":[{"document":"eve@example.com"}]}')
+    assert orjson.loads(rest.body) == {"results": [{"document": "[email]"}]}
+    assert one.finish().operation == "rerank"
+
+
+def test_a_named_operation_without_a_body_has_an_answer_that_is_read(tmp_path):
+    one = GuardExchange(compiled(NAMED, tmp_path, {}))
+    (effect,) = one.receive(chat_headers(end=True, **{":method": "GET", ":path": "/v1/items/7"}))
+    assert effect == events.ContinueRequest(events.Mutation(set=(("accept-encoding", "identity"),)))
+    _, rest = answered(one, b'{"of":"eve@example.com"}')
+    assert orjson.loads(rest.body) == {"of": "[email]"}
+
+
+def test_an_opaque_operation_passes_by_name_and_that_is_said(tmp_path):
+    one = GuardExchange(compiled(NAMED, tmp_path, {}))
+    assert one.receive(chat_headers(**{":path": "/v1/files/a"})) == [events.ContinueRequest(), events.Close()]
+    record = one.finish()
+    assert (record.operation, record.unscanned) == ("files", ["body"])

@@ -275,5 +275,5 @@ def test_what_only_this_api_knows_is_collected():
         {"type": "compaction", "content": "ab"},
     ]
     assert [event.part for event in found if isinstance(event, PartStart)] == [
-        Native("anthropic-messages", value) for value in natives
+        Native("anthropic-messages", value, ("content", index)) for index, value in zip((1, 0), natives, strict=True)
     ]

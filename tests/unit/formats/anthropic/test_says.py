@@ -180,17 +180,17 @@ def block_text(said):
 
 def test_an_answer_is_cut_where_the_match_begins_and_nothing_comes_after():
     found = truncated(
-        answer(block_text("one jane@example.com"), block_text("two forbidden three"), block_text("four")), MAIL
+        answer(block_text("one jane@example.com"), block_text(" two forbidden three"), block_text("four")), MAIL
     )
-    assert [block.text for block in found.content] == ["one [mail]", "two ", ""]
+    assert [block.text for block in found.content] == ["one [mail]", " two ", ""]
     assert (found.stop_reason, found.stop_sequence) == ("refusal", None)
 
 
 def test_what_the_first_cut_took_away_stays_away():
     blocks = [
         block_text("one forbidden"),
-        block_text("two"),
-        block_text("three forbidden"),
+        block_text(" two"),
+        block_text(" three forbidden"),
         {"type": "new", "x": "forbidden"},
     ]
     found = truncated(answer(*blocks))
