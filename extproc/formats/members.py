@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from extproc.errors import DecodeError
+from extproc.framing.jsontext import parse
 
 
 def member(value: dict[str, Any], name: str, kind: type, other: Any = None) -> Any:
@@ -31,3 +32,14 @@ def needed(value: dict[str, Any], name: str, kind: type) -> Any:
     if found is None:
         raise DecodeError(f"{name} is missing")
     return found
+
+
+def arguments(source: str) -> dict[str, Any] | None:
+    """A call's arguments as an object; None where they are none."""
+    if not source.strip():
+        return {}
+    try:
+        value = parse(source.encode())
+    except (DecodeError, UnicodeEncodeError):
+        return None
+    return value if isinstance(value, dict) else None

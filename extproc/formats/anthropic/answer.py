@@ -24,8 +24,7 @@ from extproc.formats.anthropic.words import (
     type_of_kind,
     write_usage,
 )
-from extproc.formats.anthropic.write import arguments
-from extproc.formats.members import member, needed
+from extproc.formats.members import arguments, member, needed
 
 
 def decode(body: Any, losses: Losses) -> Answer:

@@ -24,7 +24,7 @@ from extproc.formats.bedrock.words import (
     stop_reason,
     write_usage,
 )
-from extproc.formats.members import member, needed
+from extproc.formats.members import arguments, member, needed
 
 CUSTOM = "input"
 """The member that holds the text a tool takes, where it has to be an object."""
@@ -92,7 +92,7 @@ def block(part: Part, id_: str, losses: Losses) -> dict[str, Any] | None:
     if isinstance(part, Reasoning):
         return _thoughts(part, losses)
     if isinstance(part, ToolCall):
-        given = None if part.custom else write.arguments(part.arguments)
+        given = None if part.custom else arguments(part.arguments)
         if given is None:
             losses.add(part.where, "arguments that are no JSON object")
             given = {CUSTOM: part.arguments}
