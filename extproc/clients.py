@@ -13,12 +13,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from extproc.config.load import Loaded
-from extproc.config.references import variable
+from extproc.config.references import UNUSED, variable
+from extproc.locked import put
 from extproc.providers.known import KNOWN, type_of
 from extproc.runtime import Runtime
-
-UNUSED: Final = "unused"
-"""Stands for a key where an SDK will not start without one."""
 
 _KEYS: Final = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY")
 _OTHER_KEYS: Final = frozenset({"ANTHROPIC_AUTH_TOKEN", "GOOGLE_API_KEY"})
@@ -68,10 +66,11 @@ def root(runtime: Runtime, listeners: Mapping[str, int]) -> str:
 
 def write_bundle(path: Path, system: str, ca: Path) -> str:
     """Write the authorities of the system and ours into one file, as such variables replace the system's; its path."""
-    usual = Path(system).read_bytes() if system else b""
-    temporary = path.with_name(f".{path.name}.new")
-    temporary.write_bytes(usual.rstrip(b"\n") + b"\n" + ca.read_bytes())
-    temporary.replace(path)
+    usual = Path(system).read_bytes().rstrip(b"\n") if system else b""
+    ours = ca.read_bytes()
+    put(
+        path, usual + b"\n" if ours.strip() in usual else usual + b"\n" + ours
+    )  # where one of our bundles is the system's
     return str(path)
 
 

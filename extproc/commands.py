@@ -16,6 +16,7 @@ from collections.abc import Callable
 from functools import partial
 from importlib.resources import as_file, files
 from pathlib import Path
+from typing import Final
 
 import yaml
 
@@ -25,17 +26,17 @@ from extproc.config.load import Loaded, load
 from extproc.config.model import Config
 from extproc.demo.model import FakeModel
 from extproc.demo.show import Client, Seen, lines, show
-from extproc.envoy import binary, bootstrap, process, static
-from extproc.errors import StartupError
+from extproc.envoy import binary, bootstrap, process, static, versions
+from extproc.errors import ConfigError, Problem, StartupError
 from extproc.framing.jsontext import dump_pretty
-from extproc.gateway import Options, layout_for, system_ca, upstream_ca
-from extproc.live import look
-from extproc.live import ports as ports_of
+from extproc.gateway import Options, layout_for, only_elsewhere, system_ca, upstream_ca
+from extproc.live import look, require_ports
 from extproc.loop import run
-from extproc.metrics import Totals
 from extproc.policy import packs
-from extproc.pool import Pool
-from extproc.record import recall, recorded, tell
+from extproc.processor import serving
+from extproc.providers.known import KNOWN
+from extproc.record import Gateway, find, recorded, tell
+from extproc.render.command import render as render_
 from extproc.runtime import Runtime, compile_runtime, effective
 from extproc.supervisor import Ports, Supervisor, running
 from extproc.telemetry import Log
@@ -115,15 +116,15 @@ def _reach(runtime: Runtime, ports: Ports, folder: Path) -> Reach:
 
 def reload(options: argparse.Namespace) -> int:
     """Tell the running gateway to read its configuration again, or with ``--workers`` to replace its workers."""
-    pid = tell(_state(options), signal.SIGUSR1 if options.workers else signal.SIGHUP)
-    print(f"told process {pid}; its log says what came of it")
+    gateway = _running(options)
+    tell(gateway, signal.SIGUSR1 if options.workers else signal.SIGHUP)
+    print(f"told process {gateway.pid}; its log says what came of it")
     return 0
 
 
 def env(options: argparse.Namespace) -> int:
     """What SDKs need in their environment to use the running gateway, as lines for a shell or as JSON (null: to unset)."""
-    config = str(Path(options.config).resolve()) if options.config else ""
-    found = clients.variables(recall(_state(options), config), os.environ)
+    found = clients.variables(_running(options).reach, os.environ)
     if options.json:
         print(dump_pretty(found))
     else:
@@ -145,8 +146,7 @@ def run_command(options: argparse.Namespace) -> int:
     given = _load(options, _NOT_OURS)
     overrides = _NOT_OURS | _free_ports(given.config)
     runtime = compile_runtime(_load(options, overrides), packs=_folder(options))
-    if taken := [each.text for each in ports_of(runtime) if not each.ok]:
-        raise StartupError("; ".join(taken))
+    require_ports(runtime)  # before the command's own words may be mixed with Envoy's
     hidden = frozenset() if options.keep_keys else clients.provider_keys(given)
     environment = {name: value for name, value in os.environ.items() if name not in hidden}
     with open_log(options.log) as file, elsewhere(file.fileno()) as outputs:
@@ -190,7 +190,7 @@ async def _run(
 
 
 def serve(options: argparse.Namespace) -> int:
-    """The workers alone, until a signal."""
+    """The processor alone, until a signal."""
     loaded, runtime = _runtime(options)
     log = Log(loaded.config.log.format)
     return run(_serve(runtime, log, options))
@@ -200,16 +200,17 @@ async def _serve(runtime: Runtime, log: Log, options: argparse.Namespace) -> int
     signals = Signals()
     layout, _ = layout_for(runtime, _run_folder(options), _state(options))
     if options.write_envoy:
+        only_elsewhere(runtime)
         bootstrap.write(runtime, layout)
-    pool = Pool(layout.processors, runtime.config.processor.native, log, Totals(), runtime.packs)
-    try:
-        await pool.start(runtime.loaded, runtime.generation)
+    async with serving(runtime, log, layout, lambda: _load(options, {})) as (processor, health):
+        details = (
+            {} if health is None else {"health": f"http://{runtime.config.health.address}:{health}/health/readiness"}
+        )
         address = ", ".join(layout.processors)
-        log.notice("ready", "the processor is ready", address=address, policies=runtime.armed or "none")
-        await signals.next_stop()
-        log.notice("stopping", "stopping")
-    finally:
-        await pool.stop(runtime.config.gateway.drain)
+        log.notice("ready", "the processor is ready", address=address, policies=runtime.armed or "none", **details)
+        while (name := await signals.next()) in _ORDERS:
+            await (processor.reload() if name == "SIGHUP" else processor.restart_workers())
+        log.notice("stopping", "stopping", signal=name)
     return 0
 
 
@@ -272,6 +273,9 @@ _UP_TO_CLIENTS = (
 )
 
 
+_UNREAD = "opaque: nobody looks into what goes there and comes back; policies about texts do not apply"
+
+
 def check(options: argparse.Namespace) -> int:
     """Say that the configuration is good, and what it comes to."""
     loaded, runtime = _runtime(options)
@@ -280,8 +284,12 @@ def check(options: argparse.Namespace) -> int:
     for policy in runtime.attached.usual.policies:
         phases = "+".join(sorted(phase.value for phase in policy.phases))
         print(f"policy {policy.name}: {policy.action.value}, {policy.mode.value}, {phases}, {len(policy.rules)} rules")
-    for group in runtime.groups:
+    for group in (each for each in runtime.groups if each.public):
         print(f"model {group.name}: {', '.join(backend.name for backend in group.backends)}")
+    for named in runtime.named.all:
+        print(f"operation {named.name}: {', '.join(named.config.path)}, {named.config.scan}")
+    for named in runtime.named.opaque:
+        print(f"warning: {loaded.problem(('operations', named.name), _UNREAD)}")
     for index, each in enumerate(loaded.config.attach or ()):
         if each.up_to_clients:
             print(f"warning: {loaded.problem(('attach', index), _UP_TO_CLIENTS.format(', '.join(each.without or ())))}")
@@ -306,9 +314,12 @@ def _check_with_envoy(runtime: Runtime, options: argparse.Namespace) -> None:
             raise
         print(f"not checked by Envoy: {error}")
         return
+    version = versions.of(envoy)
+    for each in versions.cautions(version, versions.uses(runtime)):
+        print(f"warning: {each}")
     with tempfile.TemporaryDirectory(prefix="extproc-") as name:
         folder = Path(name)
-        layout, _ = layout_for(runtime, folder, folder)
+        layout, _ = layout_for(runtime, folder, folder, version)
         layout.bootstrap.write_text(static.text(runtime, layout), "utf-8")
         process.validate(envoy, layout.bootstrap)
     print("checked by Envoy: ok")
@@ -330,11 +341,8 @@ def schema() -> str:
 
 
 def render(options: argparse.Namespace) -> int:
-    """One self-contained bootstrap on standard output."""
-    _, runtime = _runtime(options)
-    layout, _ = layout_for(runtime, _run_folder(options), _state(options))
-    print(static.text(runtime, layout), end="")
-    return 0
+    """Configuration for others (see ``extproc.render``)."""
+    return render_(options, lambda: _runtime(options)[1], _run_folder(options), _state(options))
 
 
 # what the commands share
@@ -346,12 +354,35 @@ def _runtime(options: argparse.Namespace, overrides: dict[str, str] | None = Non
 
 
 def _load(options: argparse.Namespace, overrides: dict[str, str]) -> Loaded:
+    named = _named(options)
+    loaded = load(named, {**os.environ, **overrides})
+    if named is None and not loaded.config.providers:
+        raise ConfigError([Problem(_NO_PROVIDERS)])
+    return loaded
+
+
+def _named(options: argparse.Namespace) -> Path | None:
+    """The configuration file; None for none."""
     named = (
         options.config
         or os.environ.get("EXTPROC_CONFIG")
         or ("extproc.yaml" if Path("extproc.yaml").is_file() else None)
     )
-    return load(Path(named) if named else None, {**os.environ, **overrides})
+    return Path(named) if named else None
+
+
+_NO_PROVIDERS: Final = (
+    "no providers: set one of "
+    + ", ".join(known.variable for known in KNOWN.values() if known.whole)
+    + ", write a configuration file, or try `extproc demo`"
+)
+
+
+def _running(options: argparse.Namespace) -> Gateway:
+    """The running gateway that is meant: named, or the only one, or the one with the configuration file of this place."""
+    config = str(Path(options.config).resolve()) if options.config else ""
+    named = _named(options)
+    return find(_state(options), config=config, pid=options.pid, usual=str(named.resolve()) if named else "")
 
 
 def _listen_overrides(options: argparse.Namespace) -> dict[str, str]:

@@ -12,7 +12,7 @@ from typing import Any
 from extproc.errors import ConfigError, Refused
 from extproc.framing.jsontext import dump_pretty
 from extproc.guard import Checked, Guard, Phase, Place, Scope, Traits
-from extproc.policy.attach import PRINCIPALS, ROUTE
+from extproc.policy.attach import PRINCIPALS, ROUTES
 
 
 def explain(options: argparse.Namespace) -> int:
@@ -52,7 +52,7 @@ def _checked(guard: Guard, raw: bytes, options: argparse.Namespace) -> Checked:
 def _traits(options: argparse.Namespace) -> Traits:
     attributes: dict[str, Any] = {}
     if options.route:
-        attributes[ROUTE] = options.route
+        attributes[ROUTES[0]] = options.route
     if options.caller:
         attributes[PRINCIPALS[0]] = options.caller
     headers = {name.lower(): value for name, value in _pairs(options.header, ":")}

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import orjson
 
-from extproc.clients import UNUSED
+from extproc.config.references import UNUSED
 from extproc.providers.known import KNOWN
 
 _WITHIN: Final = 1.0

@@ -5,16 +5,17 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from extproc.config.load import Loaded
 from extproc.config.model import Config, ModelGroup
 from extproc.errors import ConfigError, Problem
-from extproc.providers.api import Credential, Kind
+from extproc.providers.api import Call, Credential, Kind
 from extproc.providers.build import Provided
 from extproc.providers.credentials import ClientKey
 from extproc.providers.known import KNOWN, type_of
+from extproc.providers.models import OWN_NAMES, lacking
 from extproc.providers.profile import Profile
 
 _SLUG: Final = re.compile(r"[^a-z0-9]+")
@@ -25,8 +26,8 @@ class Backend:
     """One provider with one model: where an attempt goes and how it authenticates.
 
     ``base`` is the path part of the provider's URL. ``model`` None keeps the name the client asked for, without ``strip`` at
-    its front. ``client_key``: the client's own key goes through. ``foreign`` names the client's headers that other providers
-    may get, but not this one.
+    its front. ``given`` is what the configuration says of its abilities. ``client_key``: the client's own key goes through.
+    ``foreign`` names the client's headers that other providers may get, but not this one.
     """
 
     name: str
@@ -42,16 +43,30 @@ class Backend:
     model: str | None
     strip: str
     foreign: tuple[str, ...] = field(default=(), repr=False)
+    given: tuple[tuple[str, bool], ...] = ()
 
     @property
     def id(self) -> str:
-        """Name and place: a backend that moved to another host is another one, also while a reload is under way."""
+        """Name and place: a backend that moved to another host is another one, also while a reload is under way.
+
+        So is one whose paths, names of models or abilities are others.
+        """
+        kind = self.kind
         place = f"{self.provider} {self.tls} {self.host} {self.port} {self.base} {self.model} {self.strip}"
-        return f"{self.name}@{zlib.crc32(place.encode()):08x}"
+        paths = [kind.target(self.base, Call(each, "chat", "m")) for each in kind.formats]
+        what = f"{place} {sorted(kind.names.map.items())} {paths} {self.given}"
+        return f"{self.name}@{zlib.crc32(what.encode()):08x}"
 
     def upstream_model(self, asked: str) -> str:
         """The name this backend knows a model by."""
         return self.kind.own_name(self.model if self.model is not None else asked.removeprefix(self.strip))
+
+    def lacks(self, model: str) -> frozenset[str]:
+        """What a model of this name (its own for it) cannot take here; see ``providers.models``."""
+        known = frozenset() if self.kind.name in OWN_NAMES else lacking(model)
+        if not self.given:
+            return known
+        return (known - {name for name, has in self.given if has}) | {name for name, has in self.given if not has}
 
     @property
     def renames(self) -> bool:
@@ -78,16 +93,20 @@ _ABILITIES: Final = 8
 def _ability(backend: Backend) -> Ability:
     """Backends of one ability can serve the same requests. Some kinds speak otherwise of one model than of another."""
     kind, model = backend.kind, backend.model
-    if model is None:  # the client's: nobody knows it yet
-        return (kind.name, *kind.formats, *(["*"] if kind.speaks("") != kind.formats else []))
-    return (kind.name, *kind.speaks(backend.upstream_model(model)))
+    if model is None:  # the client's: nobody knows it yet, but that it is the same for all that do not rename it
+        given = [f"{name}={has}" for name, has in backend.given]
+        renamed = [f"{backend.strip} {kind.names.map}"] if backend.renames else []
+        return (kind.name, *kind.formats, *(["*"] if kind.speaks("") != kind.formats else []), *given, *renamed)
+    name = backend.upstream_model(model)
+    return (kind.name, *kind.speaks(name), *(f"no {each}" for each in sorted(backend.lacks(name))))
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
     """A public model name or glob, and the backends behind it in order of failover.
 
-    ``passed`` names the client's headers that may reach them, or are overwritten.
+    ``passed`` names the client's headers that may reach them, or are overwritten. ``public``: models are asked for by its
+    name; else it is a provider alone, for operations that go to this one.
     """
 
     name: str
@@ -98,6 +117,7 @@ class Group:
     first_byte_timeout: float
     idle_timeout: float
     passed: frozenset[str] = field(repr=False)
+    public: bool = True
 
     @property
     def only(self) -> Backend | None:
@@ -142,9 +162,6 @@ _PASS: Final = frozenset({
 def compile_groups(loaded: Loaded, providers: Mapping[str, Provided], problems: list[Problem]) -> tuple[Group, ...]:
     """Every model group; ``problems`` gets what is wrong with them."""
     config = loaded.config
-    if not config.providers:
-        problems.append(Problem(_NO_PROVIDERS))
-        return ()
     models = dict(config.models or _default_models(config))
     for name, provider in providers.items():
         if provider.resource:  # which clients may name by header
@@ -155,7 +172,8 @@ def compile_groups(loaded: Loaded, providers: Mapping[str, Provided], problems: 
         backends = []
         for each in group.backends:
             try:
-                backends += _backend(loaded, providers, each.use, name)
+                given = tuple(sorted(each.abilities.items()))
+                backends += [replace(one, given=given) for one in _backend(loaded, providers, each.use, name)]
             except ConfigError as error:
                 problems.append(loaded.problem(keys, error.problems[0].message))
         if any(each.client_key for each in backends) and len({each.provider for each in backends}) > 1:
@@ -182,11 +200,25 @@ def compile_groups(loaded: Loaded, providers: Mapping[str, Provided], problems: 
     return tuple(compiled)
 
 
-_NO_PROVIDERS: Final = (
-    "no providers: set one of "
-    + ", ".join(known.variable for known in KNOWN.values() if known.whole)
-    + ", write a configuration file, or try `extproc demo`"
-)
+def compile_passages(loaded: Loaded, providers: Mapping[str, Provided]) -> dict[str, Group]:
+    """A group for each provider that an operation of the configuration names, by the provider's name."""
+    config = loaded.config
+    usual = ModelGroup.model_validate({"backends": ["any"]})
+    found: dict[str, Group] = {}
+    for name in sorted(providers.keys() & {each.to for each in config.operations.values()}):
+        backends = _backend(loaded, providers, name, "")
+        found[name] = Group(
+            name=f"provider:{name}",
+            slug=_slug(f"provider {name}\0", backends),  # no model has such a name
+            backends=tuple(backends),
+            weights=None,
+            timeout=usual.timeout,
+            first_byte_timeout=usual.first_byte_timeout,
+            idle_timeout=usual.idle_timeout,
+            passed=_passed(config, backends),
+            public=False,
+        )
+    return found
 
 
 def _slug(name: str, backends: list[Backend]) -> str:

@@ -5,23 +5,29 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
+import orjson
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from extproc.errors import StartupError
+from extproc.sightings import Sightings
+
+SEEN: Final = b"/attest/"
+"""Before the hash of a marked request's word: whether a worker has seen it (see ``extproc.exchange.attest``)."""
 
 _HEAD_MAX: Final = 8192
 
 
 @dataclass(frozen=True, slots=True)
 class Probes:
-    """What can be asked: ``ready`` and ``metrics`` answer, ``drain`` begins to."""
+    """What can be asked: ``ready``, ``metrics`` and ``seen`` (marked requests) answer, ``drain`` begins to."""
 
     ready: Callable[[], bool]
     metrics: Callable[[], bytes]
     drain: Callable[[], None]
+    seen: Sightings = field(default_factory=Sightings)
 
 
 class HealthServer:
@@ -79,4 +85,8 @@ class HealthServer:
                 return "200 OK", text, b"draining\n"
             case b"GET", b"/metrics":
                 return "200 OK", CONTENT_TYPE_LATEST, self._probes.metrics()
+            case b"GET", path if path.startswith(SEEN):
+                found = self._probes.seen.of(path[len(SEEN) :].decode("ascii", "replace"))
+                told = {"seen": found.times if found else 0, "mode": found.mode if found else None}
+                return "200 OK", "application/json", orjson.dumps(told)
         return "404 Not Found", text, b"not here\n"

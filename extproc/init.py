@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from extproc.config.load import dotenv
+from extproc.config.references import without_placeholders
 from extproc.errors import StartupError
 from extproc.found import Found, by_keys, servers
 from extproc.providers.known import KNOWN
@@ -23,7 +24,8 @@ def init(options: argparse.Namespace) -> int:
     path = Path(options.file)
     if path.exists() and not options.force:
         raise StartupError(f"{path} is there already; --force overwrites it")
-    found = [*by_keys({**dotenv(path.parent / ".env"), **os.environ}), *servers()]
+    environment = {**dotenv(path.parent / ".env"), **without_placeholders(os.environ)}
+    found = [*by_keys(environment), *servers()]
     _write(path, text(found), force=options.force)
     names = ", ".join(each.type for each in found)
     print(f"wrote {path}: {names or 'no key and no model server found, so clients bring their own keys'}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import errno
 import http.client
 import socket
 import ssl
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from extproc.errors import StartupError
 from extproc.groups import Backend
 from extproc.providers.api import Call, NotReady
 from extproc.providers.credentials import Keys
@@ -47,10 +49,21 @@ def ports(runtime: Runtime) -> Iterator[Finding]:
     wanted = [("gateway.port", gateway.address, gateway.port)]
     if gateway.tls != "none":
         wanted.append(("gateway.plain_port", "127.0.0.1", gateway.plain_port or 0))
+    wanted.append(("gateway.admin_port", "127.0.0.1", gateway.admin_port))
     wanted.append(("health.port", health.address, health.port or 0))
     for name, address, port in wanted:
         if port:
             yield _port(name, address, port)
+
+
+def require_ports(runtime: Runtime) -> None:
+    """See that every port of ours is free.
+
+    Raises:
+        StartupError: one is not.
+    """
+    if taken := [each.text for each in ports(runtime) if not each.ok]:
+        raise StartupError("; ".join(taken))
 
 
 def _port(name: str, address: str, port: int) -> Finding:
@@ -60,6 +73,8 @@ def _port(name: str, address: str, port: int) -> Finding:
         try:
             probe.bind((address, port))
         except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                return Finding(False, f"{name}: port {port} of {address} is taken")
             return Finding(False, f"{name}: {address}:{port}: {error.strerror}")
     return Finding(True, f"{name}: {address}:{port} is free")
 

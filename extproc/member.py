@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import sys
 import time
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from extproc.config.load import Loaded
+from extproc.config.references import without_placeholders
 from extproc.control import Channel
 from extproc.errors import StartupError
 
@@ -26,6 +28,7 @@ def order(op: str, loaded: Loaded, generation: int, packs: Path | None, **more: 
         "config": loaded.config.model_dump(mode="json", exclude_unset=True),
         "environment": dict(loaded.environment),
         "folder": str(loaded.folder.resolve()),
+        "files": [str(each) for each in loaded.source.files],
         "generation": generation,
         "packs": str(packs) if packs else "",
         **more,
@@ -58,6 +61,7 @@ class Member:
                 "-m",
                 "extproc.worker",
                 str(theirs.fileno()),
+                env=without_placeholders(os.environ),  # what looks for keys there by itself must not find those
                 pass_fds=[theirs.fileno(), *(each.fileno() for each in listeners)],
                 start_new_session=True,  # Ctrl-C is for the supervisor, which lets answers end first
             )

@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import generate_latest
 
+from extproc.sightings import MOST, Sightings
 from extproc.telemetry import Record
 
 Key = tuple[str, ...]
@@ -23,8 +24,11 @@ Snapshot = list[tuple[list[str], float]]
 """All values of one process, in a form that JSON can carry."""
 
 LABELS: Final[dict[str, tuple[tuple[str, ...], str]]] = {
-    "extproc_exchanges": (("operation", "end", "outcome", "status"), "exchanges that are over"),
-    "extproc_verdicts": (("policy", "outcome"), "matches of policies"),
+    "extproc_exchanges": (("mode", "operation", "end", "outcome", "status"), "exchanges that are over"),
+    "extproc_verdicts": (
+        ("mode", "policy", "outcome"),
+        "matches of policies; in mode shadow what would have been done",
+    ),
     "extproc_tokens": (("kind",), "tokens as providers counted them"),
     "extproc_overhead_seconds": ((), "time spent in the processor"),
     "extproc_latency_seconds": ((), "time exchanges took"),
@@ -55,10 +59,11 @@ _LATENCY: Final[Key] = ("extproc_latency_seconds",)
 class Counters:
     """Counts of one process."""
 
-    __slots__ = ("_values",)
+    __slots__ = ("_attested", "_values")
 
     def __init__(self) -> None:
         self._values: Counter[Key] = Counter()
+        self._attested: list[tuple[str, str]] = []
 
     def add(self, name: str, *labels: str, by: float = 1.0) -> None:
         """Count ``by`` more of a counter in ``LABELS``."""
@@ -66,13 +71,23 @@ class Counters:
 
     def exchange(self, record: Record) -> None:
         """Count an exchange that is over."""
-        self.add("extproc_exchanges", record.operation or "none", record.end, record.outcome, _class(record.status))
+        mode = record.mode
+        self.add(
+            "extproc_exchanges", mode, record.operation or "none", record.end, record.outcome, _class(record.status)
+        )
         self._values[_OVERHEAD] += record.overhead_ms / 1000  # type: ignore[assignment]
         self._values[_LATENCY] += record.latency_ms / 1000  # type: ignore[assignment]
         for row in record.verdicts:
-            self.add("extproc_verdicts", str(row["policy"]), str(row["outcome"]), by=float(row["count"]))
+            self.add("extproc_verdicts", mode, str(row["policy"]), str(row["outcome"]), by=float(row["count"]))
         for kind, count in (record.tokens or {}).items():
             self.add("extproc_tokens", kind, by=count)
+        if record.attested and len(self._attested) < MOST:
+            self._attested.append((record.attested, record.mode))
+
+    def attested(self) -> list[tuple[str, str]]:
+        """The marked requests since the last call: hash and mode."""
+        found, self._attested = self._attested, []
+        return found
 
     def snapshot(self) -> Snapshot:
         """All values."""
@@ -91,6 +106,7 @@ class Totals:
         self._alive: dict[str, tuple[Snapshot, dict[str, float]]] = {}
         self.own = Counters()
         self.gauges: dict[str, float] = {}
+        self.sightings = Sightings()
 
     def report(self, process: str, snapshot: Snapshot, gauges: dict[str, float]) -> None:
         """Take what a living process says of itself."""

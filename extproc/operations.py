@@ -1,5 +1,7 @@
 """The operations that may pass, and every spelling they go by. What is not in these tables is answered 404.
 
+Only the configuration can name others (see ``named``).
+
 An operation is known by method and exact path: no case folding, no trailing slash, no path parameters. Of query strings
 only ``alt=sse`` of Gemini's streams is looked at; none reaches a provider.
 
@@ -36,6 +38,23 @@ class Operation(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Passage:
+    """Where an operation goes that only the configuration knows.
+
+    Args:
+        group: of its provider, by name; empty: that of the body's model.
+        path: below the provider's base URL, query included.
+        target: if not empty, the whole path in its stead.
+        words: what in path and query the client has chosen, to be inspected.
+    """
+
+    group: str
+    path: str = ""
+    target: str = ""
+    words: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Asked:
     """An operation, and what else the path tells.
 
@@ -45,14 +64,16 @@ class Asked:
         stream: where the path says so.
         listed: a stream is wanted as one JSON array.
         names_model: the model stands in the path alone, so that bodies do not name it.
+        passage: for an operation that only the configuration knows.
     """
 
-    operation: Operation
+    operation: str
     format: str = "openai-chat"
     model: str | None = None
     stream: bool | None = None
     listed: bool = False
     names_model: bool = False
+    passage: Passage | None = None
 
 
 _OPENAI: Final = (
@@ -134,6 +155,22 @@ _BEDROCK_METHODS: Final[Mapping[str, tuple[Operation, str, bool]]] = {
 }
 _CLAUDE: Final = re.compile(r"(?:^|[./])anthropic\.claude")
 
+SHAPES: Final[tuple[tuple[str, str], ...]] = tuple(
+    dict.fromkeys(
+        (str(operation), format_)
+        for operation, format_ in (
+            *((asked.operation, asked.format) for asked in _TABLE.values()),
+            *(
+                (operation, format_)
+                for operation, format_, _ in (*_GEMINI_METHODS.values(), *_BEDROCK_METHODS.values())
+            ),
+            (Operation.CHAT, "bedrock-invoke-anthropic"),
+        )
+        if operation not in (Operation.MODELS, Operation.HEALTH)
+    )
+)
+"""Every operation in every format it is asked in."""
+
 METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 """Methods whose bodies Envoy delivers; others are refused at the headers."""
 
@@ -203,6 +240,18 @@ def _bedrock(path: str) -> Asked | None:
     if format_ == "bedrock-invoke" and _CLAUDE.search(model):
         format_ = "bedrock-invoke-anthropic"
     return Asked(operation, format_, model, stream, names_model=True)
+
+
+_FOLDED: Final = frozenset(path.lower() for _, path in _TABLE)
+_METHODS: Final = frozenset(name.lower() for name in (*_GEMINI_METHODS, *_BEDROCK_METHODS))
+
+
+def resembles(path: str) -> bool:
+    """Whether a server that is generous with case could take a path for one of an operation that is known here."""
+    lower = path.lower()
+    if lower in _FOLDED or re.split("[:/]", lower)[-1] in _METHODS:
+        return True
+    return "/deployments/" in lower and lower.endswith(tuple(_BY_PATH))
 
 
 def spoken(target: str, hinted: str = "") -> str:

@@ -266,6 +266,7 @@ class Pool:
         member.seen = time.monotonic()
         if "alive" in message:
             self._totals.report(member.name, message["alive"], message["gauges"])
+            self._totals.sightings.note(message["attested"])
             return
         if "refused" in message:
             self._log.notice("worker-refused", "a worker could not take the configuration", why=message["why"])

@@ -11,7 +11,8 @@ from extproc.config.load import Loaded
 from extproc.config.model import Config
 from extproc.config.references import UnresolvedError, is_reference, resolve
 from extproc.errors import ConfigError, Problem
-from extproc.groups import Backend, Group, compile_groups
+from extproc.groups import Backend, Group, compile_groups, compile_passages
+from extproc.named import NamedOperations, compile_operations
 from extproc.policy.attach import Attached
 from extproc.policy.compile import compile_policies
 from extproc.policy.override import Headers
@@ -32,6 +33,8 @@ class Runtime:
     groups: tuple[Group, ...]
     by_name: Mapping[str, Group] = field(repr=False)
     by_prefix: tuple[tuple[str, Group], ...] = field(repr=False)
+    passages: Mapping[str, Group] = field(repr=False)
+    named: NamedOperations = field(repr=False)
     backends: Mapping[str, Backend]
     former: Mapping[str, Backend]
     resources: Mapping[str, str]
@@ -59,9 +62,14 @@ class Runtime:
         found = [each.held for each in credentials if isinstance(each, (Bearer, Signed)) and each.held]
         return list({id(each): each for each in found}.values())  # a provider's backends share one
 
+    @property
+    def guards_only(self) -> bool:
+        """Whether it has nothing to route to: it is for traffic that others route."""
+        return not self.config.providers
+
     def models(self) -> list[str]:
         """Public names that are not globs."""
-        return [group.name for group in self.groups if not group.name.endswith("*")]
+        return [group.name for group in self.groups if group.public and not group.name.endswith("*")]
 
 
 def compile_runtime(
@@ -75,7 +83,10 @@ def compile_runtime(
     problems: list[Problem] = []
     attached, overrides = compile_policies(loaded, packs, problems)
     providers = provided(loaded, problems)
-    groups = compile_groups(loaded, providers, problems)
+    models = compile_groups(loaded, providers, problems)
+    passages = compile_passages(loaded, providers)
+    named = compile_operations(loaded, passages, problems)
+    groups = (*models, *passages.values())
     aws_keys = _aws_keys(loaded, problems)
     if problems:
         raise ConfigError(problems)
@@ -87,9 +98,11 @@ def compile_runtime(
         attached=attached,
         overrides=overrides,
         groups=groups,
-        by_name={group.name: group for group in groups},
+        by_name={group.name: group for group in models},
         # sorted: from long to short
-        by_prefix=tuple((group.name[:-1], group) for group in groups if group.name.endswith("*")),
+        by_prefix=tuple((group.name[:-1], group) for group in models if group.name.endswith("*")),
+        passages={group.name: group for group in passages.values()},
+        named=named,
         backends={backend.id: backend for group in groups for backend in group.backends},
         former=before.backends if before else {},
         resources={each.resource: each.name for each in providers.values() if each.resource},

@@ -18,8 +18,11 @@ from extproc import wire
 from extproc.budget import Budget
 from extproc.errors import ProtocolError
 from extproc.events import Close, Effect
+from extproc.exchange.base import Exchange
+from extproc.exchange.guarding import GuardExchange
 from extproc.exchange.judging import Found, Question
 from extproc.exchange.router import RouterExchange
+from extproc.exchange.shadow import ShadowExchange
 from extproc.exchange.upstream import UpstreamExchange
 from extproc.metrics import Counters
 from extproc.operations import Operation
@@ -30,7 +33,10 @@ Judge = Callable[[Question], Awaitable[Found]]
 """Asks a policy's service."""
 
 FILTER = "x-llm-filter"
-"""gRPC metadata that names the calling filter: ``router`` or ``upstream``."""
+"""gRPC metadata that names the calling filter: ``router``, ``upstream``, ``guard`` or ``shadow``."""
+
+ROUTE = "x-llm-route"
+"""gRPC metadata in which a filter may name its route, for what is attached to it."""
 
 _LATE_MOST = 256
 """Exchanges that are over and whose records wait for services."""
@@ -53,7 +59,7 @@ class Session:
 
     __slots__ = ("_ended", "_exchange", "_service")
 
-    def __init__(self, exchange: RouterExchange | UpstreamExchange, service: Service) -> None:
+    def __init__(self, exchange: Exchange, service: Service) -> None:
         self._exchange = exchange
         self._service = service
         self._ended = False
@@ -76,14 +82,12 @@ class Session:
             raise StreamFailed("llm-extproc: internal error") from None
 
     def _carry_questions(self) -> None:
-        if isinstance(self._exchange, RouterExchange):
-            for question in self._exchange.questions():
-                self._service.ask(self, question)
+        for question in self._exchange.questions():
+            self._service.ask(self, question)
 
     def told(self, question: Question, found: Found) -> None:
         """A service has answered; ``tick`` acts on it."""
-        if isinstance(self._exchange, RouterExchange):
-            self._exchange.told(question, found)
+        self._exchange.told(question, found)
 
     @property
     def answered(self) -> bool:
@@ -93,12 +97,12 @@ class Session:
     @property
     def held(self) -> int:
         """Bytes of the answer held back or collected."""
-        return self._exchange.held if isinstance(self._exchange, RouterExchange) else 0
+        return self._exchange.held
 
     @property
     def due(self) -> float | None:
         """When ``tick`` is to be called, in the service's clock; None for never."""
-        return self._exchange.due if isinstance(self._exchange, RouterExchange) else None
+        return self._exchange.due
 
     def tick(self) -> Turn:
         """Time has passed: what is to be said now, unasked.
@@ -107,7 +111,7 @@ class Session:
             StreamFailed: as ``message``.
         """
         try:
-            effects = self._exchange.tick() if isinstance(self._exchange, RouterExchange) else []
+            effects = self._exchange.tick()
             self._carry_questions()
             return _turn(effects)
         except Exception as error:
@@ -123,18 +127,17 @@ class Session:
 
     def overloaded(self) -> Turn:
         """What to say instead of waiting for more; nothing where it is too late for that. Not during ``message``."""
-        return _turn(self._exchange.overloaded() if isinstance(self._exchange, RouterExchange) else [])
+        return _turn(self._exchange.overloaded())
 
     def end(self) -> None:
         """The stream is over, however it ended. May be called more than once."""
         if not self._ended:
             self._ended = True
-            self._service.over(self, self._exchange.finish() if isinstance(self._exchange, RouterExchange) else None)
+            self._service.over(self, self._exchange.finish())
 
     def add_late(self) -> None:
         """Put what services have said since the end into the exchange's record."""
-        if isinstance(self._exchange, RouterExchange):
-            self._exchange.add_late()
+        self._exchange.add_late()
 
 
 def _turn(effects: list[Effect]) -> Turn:
@@ -165,22 +168,31 @@ class Service:
         self._asking: dict[Session, dict[asyncio.Task[None], Question]] = {}
         self._late: dict[asyncio.Task[None], list[asyncio.Task[None]]] = {}
 
-    def open(self, filter_name: str, wake: Callable[[Session], None] = lambda session: None) -> Session:
-        """The session for a filter. ``wake`` is called when its ``tick`` is due.
+    def open(
+        self, filter_name: str, wake: Callable[[Session], None] = lambda session: None, route: str = ""
+    ) -> Session:
+        """The session for a filter. ``wake`` is called when its ``tick`` is due; ``route``: see ``ROUTE``.
 
         Raises:
             StreamFailed: no such filter.
         """
-        if filter_name == "router":
-            runtime = self._runtime()
-            self._budget.limit = runtime.config.processor.max_in_flight
-            session = Session(RouterExchange(runtime, self._budget), self)
-        elif filter_name == "upstream":
-            session = Session(UpstreamExchange(self._runtime()), self)
-        else:
-            raise StreamFailed("llm-extproc: unknown filter")
+        session = Session(self._exchange(filter_name, route), self)
         self._open[session] = wake
         return session
+
+    def _exchange(self, filter_name: str, route: str) -> Exchange:
+        runtime = self._runtime()
+        filter_name = filter_name or runtime.config.guard.unnamed
+        if filter_name == "upstream":
+            return UpstreamExchange(runtime)
+        self._budget.limit = runtime.config.processor.max_in_flight
+        if filter_name == "router":
+            return RouterExchange(runtime, self._budget, route=route)
+        if filter_name == "guard":
+            return GuardExchange(runtime, self._budget, route=route)
+        if filter_name == "shadow":
+            return ShadowExchange(runtime, self._budget, route=route)
+        raise StreamFailed("llm-extproc: unknown filter")
 
     # questions to services
 
@@ -223,7 +235,8 @@ class Service:
         self._open.pop(session, None)
         late = []
         for task, question in list(self._asking.pop(session, {}).items()):
-            if record is None or question.policy.enforced or len(self._late) >= _LATE_MOST:
+            needless = question.policy.enforced and record is not None and record.mode != "shadow"
+            if record is None or needless or len(self._late) >= _LATE_MOST:
                 task.cancel()
             else:
                 late.append(task)

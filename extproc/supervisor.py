@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import shutil
 import ssl
 import tempfile
@@ -16,15 +15,16 @@ from pathlib import Path
 from typing import Final
 
 from extproc.config.load import Loaded
-from extproc.envoy import binary, bootstrap, clusters, process, routes, static
+from extproc.envoy import binary, bootstrap, clusters, process, routes, static, versions
 from extproc.envoy.layout import Layout
 from extproc.envoy.types import Json
-from extproc.errors import ConfigError, StartupError
-from extproc.gateway import Options, layout_for
+from extproc.errors import StartupError
+from extproc.gateway import Options, layout_for, only_elsewhere
 from extproc.health import HealthServer, Probes
-from extproc.metrics import Totals
+from extproc.live import require_ports
 from extproc.pool import Pool
-from extproc.runtime import Runtime, compile_runtime
+from extproc.reloading import PROCESSOR_RESTART, Reloading
+from extproc.runtime import Runtime
 from extproc.telemetry import Log
 
 _PROBE_WITHIN: Final = 10.0
@@ -42,7 +42,7 @@ class Ports:
     ca: Path | None
 
 
-class Supervisor:
+class Supervisor(Reloading):
     """One gateway. ``start``, then ``wait`` until it should end, then ``stop``.
 
     Args:
@@ -50,27 +50,28 @@ class Supervisor:
         log: where the supervisor speaks; workers use its style.
         options: which Envoy, where certificates are kept.
         read: reads the configuration again; None where it never changes.
+
+    Raises:
+        StartupError: the configuration has no providers.
     """
 
     def __init__(self, runtime: Runtime, log: Log, options: Options, read: Callable[[], Loaded] | None = None) -> None:
-        self.runtime = runtime
-        self._log = log
+        super().__init__(routing(runtime), log, read)
+        only_elsewhere(runtime)
         self._options = options
-        self._read_again = read
         self._run = Path(tempfile.mkdtemp(prefix="extproc-"))
-        self._layout, self._ca = layout_for(runtime, self._run, options.state)
-        self.totals = Totals()
-        self.pool = Pool(self._layout.processors, runtime.config.processor.native, log, self.totals, runtime.packs)
         self._binary = binary.find(options.envoy)
+        version = versions.of(self._binary)
+        self._cautions = versions.cautions(version, versions.uses(runtime))
+        self._layout, self._ca = layout_for(runtime, self._run, options.state, version)
+        self.pool = Pool(self._layout.processors, runtime.config.processor.native, log, self.totals, runtime.packs)
         self._envoy = self._new_envoy()
         self._health: HealthServer | None = None
         self._draining = asyncio.Event()
         self._ended = asyncio.Event()
         self._stopping = False
         self._tasks: list[asyncio.Task[None]] = []
-        self._reloading = asyncio.Lock()
         self._pinned = runtime.config.gateway
-        self._digest = _digest(runtime)
         self.ready = False
 
     def _new_envoy(self) -> process.Envoy:
@@ -94,14 +95,21 @@ class Supervisor:
         Raises:
             StartupError: something cannot be started.
         """
+        require_ports(self.runtime)
+        for each in self._cautions:
+            self._log.notice("envoy-caution", each)
         bootstrap.write(self.runtime, self._layout)
         await self.pool.start(self.runtime.loaded, self.runtime.generation)
-        await self._envoy.start()
+        try:
+            await self._envoy.start()
+        except StartupError:
+            require_ports(self.runtime)  # another may have come in between, which says more than Envoy's end
+            raise
         self._pin_ports()
         await self._probe()
         health = self.runtime.config.health
         if health.port is not None:
-            probes = Probes(self._is_ready, self._metrics, self.drain)
+            probes = Probes(self._is_ready, self._metrics, self.drain, self.totals.sightings)
             self._health = HealthServer(health.address, health.port, probes)
             await self._health.start()
         self.ready = True
@@ -182,91 +190,22 @@ class Supervisor:
 
     # reload
 
-    async def _watch_files(self) -> None:
-        seen = before = _signature(self.runtime)
-        while True:
-            await asyncio.sleep(0.5)
-            now = _signature(self.runtime)
-            if now != before:
-                before = now  # still being written, perhaps: wait until it has been the same twice
-            elif now != seen:
-                seen = now
-                await self.reload()
-                seen = before = _signature(self.runtime)
-
-    async def _reload_safely(self) -> bool:
-        try:
-            return await self._reload()
-        except Exception as error:  # the watcher must outlive whatever one reload runs into
-            self.totals.own.add("extproc_reloads", "failed")
-            self._log.notice("reload-failed", "the configuration could not be read again", why=type(error).__name__)
-            return False
-
-    async def reload(self) -> bool:
-        """Read the configuration again: validate all of it, then clusters, routes, workers. A bad one changes nothing."""
-        async with self._reloading:
-            return await self._reload_safely()
-
-    async def _reload(self) -> bool:
-        try:
-            runtime = await asyncio.to_thread(self._read)
-        except (ConfigError, StartupError) as error:
-            self.totals.own.add("extproc_reloads", "refused")
-            problems = [str(each) for each in error.problems] if isinstance(error, ConfigError) else [str(error)]
-            for problem in problems:
-                self._log.notice("reload-refused", "the configuration in force stays", why=problem)
-            return False
-        if runtime is None:
-            self.totals.own.add("extproc_reloads", "unchanged")
-            self._log.notice("reload-unchanged", "the configuration is the same", generation=self.runtime.generation)
-            return True
-        await self._swap(runtime)
-        return True
-
-    def _read(self) -> Runtime | None:
-        """The configuration as it is now, compiled and checked by Envoy; None where nothing has changed."""
-        before = self.runtime
-        digest = _digest(before)
-        if self._read_again is None or digest == self._digest:
-            return None
-        runtime = compile_runtime(self._read_again(), before.generation + 1, before.packs, before)
-        pinned = self._with_pinned(runtime)
+    def _check(self, runtime: Runtime) -> None:
+        pinned = self._with_pinned(routing(runtime))
         with tempfile.TemporaryDirectory(prefix="extproc-") as name:
             path = Path(name) / "envoy.yaml"
             path.write_text(static.text(pinned, self._layout), "utf-8")
             process.validate(self._binary, path)
-        self._digest = digest
-        return runtime
 
     async def _swap(self, runtime: Runtime) -> None:
         before = self.runtime
-        for name in _RESTART_ONLY:
-            if getattr(runtime.config.gateway, name) != getattr(before.config.gateway, name):
-                self._log.notice("needs-restart", "changed, but in force only after a restart", field=f"gateway.{name}")
-        for name in ("bind", "transport", "workers"):
-            if getattr(runtime.config.processor, name) != getattr(before.config.processor, name):
-                self._log.notice(
-                    "needs-restart", "changed, but in force only after a restart", field=f"processor.{name}"
-                )
+        self._tell_what_waits(runtime, "gateway", _RESTART_ONLY)
+        self._tell_what_waits(runtime, "processor", PROCESSOR_RESTART)
         await self.pool.prepare(runtime.loaded, runtime.generation)
         await self._publish([runtime, before], runtime.generation)
         await self.pool.reload(runtime.loaded, runtime.generation)
-        self.runtime = runtime
-        self.totals.own.add("extproc_reloads", "done")
-        self._log.notice("reloaded", "a new configuration is in force", generation=runtime.generation)
+        self._put_in_force(runtime)
         asyncio.get_running_loop().call_later(_FORGET_AFTER, self._forget, runtime.generation)
-
-    async def restart_workers(self) -> bool:
-        """Replace the workers by new ones, one after the other, while all requests go on being served."""
-        async with self._reloading:
-            try:
-                longest = max(group.timeout for group in self.runtime.groups)  # nobody waits for them to end
-                await self.pool.replace_all(longest)
-            except StartupError as error:
-                self._log.notice("restart-failed", "the workers in place go on", why=str(error))
-                return False
-            self._log.notice("restarted", "all workers are new ones; the old ones end when their answers have")
-            return True
 
     async def _publish(self, runtimes: list[Runtime], generation: int) -> None:
         """Give Envoy the clusters and routes of all these; of two with one name, the first counts."""
@@ -337,23 +276,15 @@ async def running(
         await supervisor.stop()
 
 
-def _digest(runtime: Runtime) -> bytes:
-    """What all the files of a configuration say."""
-    digest = hashlib.sha256()
-    for path in runtime.loaded.inputs():
-        with contextlib.suppress(OSError):
-            digest.update(str(path).encode() + b"\0" + (path.read_bytes() if path.is_file() else b""))
-    return digest.digest()
+def routing(runtime: Runtime) -> Runtime:
+    """The same.
 
-
-def _signature(runtime: Runtime) -> list[tuple[str, int, int, int]]:
-    """What shows that one of the files a configuration is made of has changed, also by an editor's rename."""
-    found = []
-    for path in runtime.loaded.inputs():
-        try:
-            stat = path.stat()
-        except OSError:
-            found.append((str(path), 0, 0, 0))
-        else:
-            found.append((str(path), stat.st_mtime_ns, stat.st_size, stat.st_ino))
-    return found
+    Raises:
+        StartupError: it routes nothing.
+    """
+    if runtime.guards_only:
+        raise StartupError(
+            "this configuration has no providers, so a gateway has nowhere to send requests; to guard what another Envoy "
+            "routes: extproc serve, and extproc render --guard-only"
+        )
+    return runtime

@@ -20,10 +20,13 @@ class Record:
     ``end`` is ``complete``, ``blocked``, ``replied``, ``refused`` (an error of ours before any answer), ``error`` (the
     answer could not be inspected) or ``cut`` (client, provider or Envoy broke off). ``verdict`` is what the request came
     to, ``outcome`` what request and answer came to; ``unscanned`` names content that no text rule can read. ``format`` is
-    the client's API, ``upstream_format`` the provider's, ``losses`` what could not be said in it (where: why).
+    the client's API, ``upstream_format`` the provider's, ``losses`` what could not be said in it (where: why). ``mode`` is
+    ``gateway``, ``guard`` (others route; ``backend`` is then their cluster), or ``shadow``: what a guard would have done.
+    ``attested``: by which hash a marked request is remembered.
     """
 
     generation: int
+    mode: str = "gateway"
     request_id: str = ""
     operation: str = ""
     format: str = ""
@@ -46,6 +49,7 @@ class Record:
     latency_ms: float = 0.0
     first_byte_ms: float = 0.0
     overhead_ms: float = 0.0
+    attested: str = ""
 
 
 class Log:
@@ -90,6 +94,7 @@ def _readable(record: Record) -> str:
     found = ", ".join(f"{row['policy']}:{row['label']}×{row['count']} {row['outcome']}" for row in record.verdicts)  # noqa: RUF001
     tokens = f"{record.tokens['input']}+{record.tokens['output']} tokens" if record.tokens else ""
     parts = [
+        f"{record.mode}:" if record.mode == "shadow" else "",
         f"{record.status or '-'}",
         record.operation or "-",
         record.model,

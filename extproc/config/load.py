@@ -14,7 +14,7 @@ import yaml
 from pydantic import ValidationError
 
 from extproc.config.model import RESERVED, Config
-from extproc.config.references import UnresolvedError, resolve, variable
+from extproc.config.references import UnresolvedError, resolve, variable, without_placeholders
 from extproc.config.source import Keys, Source, read, scalar
 from extproc.errors import ConfigError, Problem
 from extproc.providers.known import KNOWN
@@ -52,7 +52,8 @@ def load(path: Path | None, environment: Mapping[str, str] | None = None) -> Loa
         ConfigError: with every problem found, each with file, line and column where it has one.
     """
     folder = path.parent if path else Path.cwd()
-    variables = {**dotenv(folder / ".env"), **(os.environ if environment is None else environment)}
+    given = os.environ if environment is None else environment
+    variables = {**without_placeholders(dotenv(folder / ".env")), **without_placeholders(given)}
     source = read(path) if path else Source()
     _merge_environment(source, variables)
     if path is None:

@@ -7,11 +7,15 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from extproc.config.attach import Attachment, Overrides, Target
+from extproc.config.operation import NamedOperation
 from extproc.config.provider import Provider
 from extproc.config.strict import Strict
 from extproc.config.units import Duration, Size
+from extproc.operations import Operation
 from extproc.policy.kinds import AnyPolicy
+from extproc.policy.kinds.operations import Operations
 from extproc.providers.known import KNOWN
+from extproc.providers.models import Ability
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$")]
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -60,10 +64,24 @@ class Gateway(Strict):
     )
 
 
+class ProcessorTls(Strict):
+    """Mutual TLS between an Envoy elsewhere and the processor. The files are read again when they change."""
+
+    cert: str = Field(description="path of the processor's certificate chain (PEM)")
+    key: str = Field(description="path of its private key (PEM)")
+    client_ca: str = Field(description="path of the authorities whose clients may call (PEM)")
+    names: list[Annotated[str, Field(pattern=r"^[A-Za-z0-9][^*\s]*\*?$")]] = Field(
+        [],
+        description="which of those clients: DNS names or URIs (`spiffe://…`) of their certificates, exactly or up to a "
+        "final `*`; absent: all of them",
+    )
+
+
 class Processor(Strict):
     """The service Envoy asks."""
 
     bind: str = Field("unix:run/w{n}.sock", description="`unix:PATH` with `{n}` for the worker, or HOST:PORT")
+    tls: ProcessorTls | None = Field(None, description="for HOST:PORT: who may call; absent: whoever reaches it")
     transport: Literal["auto", "native", "grpcio"] = Field(
         "auto", description="auto: native on Unix sockets, grpcio (gRPC's own library, slower, any address) elsewhere"
     )
@@ -84,6 +102,8 @@ class Processor(Strict):
     def _transport(self) -> Self:
         if self.transport == "native" and not self.bind.startswith("unix:"):
             raise ValueError("transport native needs a Unix socket: bind must begin with unix:")
+        if self.tls and self.bind.startswith("unix:"):
+            raise ValueError("tls is for bind: HOST:PORT; a Unix socket is for its owner alone")
         return self
 
     @property
@@ -92,11 +112,30 @@ class Processor(Strict):
         return self.transport != "grpcio" and self.bind.startswith("unix:")
 
 
+class Guard(Strict):
+    """Traffic that others route (guard-only), where this service is attached to it."""
+
+    unknown: Literal["block", "pass"] = Field(
+        "block", description="operations that nobody here can read: `pass` lets them go on unseen, and says so"
+    )
+    prefixes: list[Annotated[str, Field(pattern=r"^(/[A-Za-z0-9._~-]+)+$")]] = Field(
+        [], description="beginnings of paths before those of the API's own, for example /llm"
+    )
+    unnamed: Literal["refuse", "guard", "shadow"] = Field(
+        "refuse",
+        description="what a call of Envoy's is that does not say which filter it comes from, as Envoy Gateway's do",
+    )
+
+
 class BackendUse(Strict):
     """One backend of a model group."""
 
     use: str = Field(description="provider/model, or a provider alone for the name the client asked for")
     weight: int = Field(1, ge=1, le=1000, description="share of the traffic among backends that have one")
+    abilities: dict[Ability, bool] = Field(
+        {},
+        description="what it can take, where the table of known models does not say so: requests that need more go elsewhere",
+    )
 
 
 def _backend(value: object) -> object:
@@ -146,9 +185,13 @@ class Config(Strict):
     gateway: Gateway = Gateway()
     processor: Processor = Processor()
     health: Health = Health()
+    guard: Guard = Guard()
     providers: dict[Name, Provider] = Field({}, description="by name")
     models: dict[str, Annotated[ModelGroup, BeforeValidator(_group)]] = Field(
         {}, description="public model name or glob (`gpt-*`) to backends; the longest literal prefix wins"
+    )
+    operations: dict[Name, NamedOperation] = Field(
+        {}, description="by name: what else of the providers' APIs may pass; all that is named nowhere is a 404"
     )
     policies: dict[Name, Annotated[AnyPolicy, Field(discriminator="kind")]] = Field({}, description="by name")
     sets: dict[Name, list[str]] = Field({}, description="bundles of policies and sets; shipped: recommended, audit-all")
@@ -180,6 +223,24 @@ class Config(Strict):
         if len({name.lower() for name in value}) < len(value):
             raise ValueError("two names differ only in case, which headers do not heed")
         return value
+
+    @field_validator("operations")
+    @classmethod
+    def _new_names(cls, value: dict[str, Any]) -> dict[str, Any]:
+        if known := sorted(set(Operation).intersection(value)):
+            raise ValueError(f"'{known[0]}' is the name of an operation that the gateway knows")
+        return value
+
+    @model_validator(mode="after")
+    def _known_operations(self) -> Self:
+        known = {*Operation, *self.operations}
+        for name, policy in self.policies.items():
+            for each in policy.named if isinstance(policy, Operations) else ():
+                if each not in known:
+                    raise ValueError(
+                        f"policy '{name}': there is no operation '{each}'; known: {', '.join(sorted(known))}"
+                    )
+        return self
 
     @model_validator(mode="after")
     def _providers_complete(self) -> Self:

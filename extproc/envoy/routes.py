@@ -19,6 +19,7 @@ _NETWORK = (
     "via", "x-real-ip", "true-client-ip", "cf-connecting-ip", "cf-ray", "cf-ipcountry", "cookie", "origin", "referer",
     "x-envoy-external-address", "x-envoy-internal", "x-envoy-expected-rq-timeout-ms", "x-envoy-attempt-count",
 )  # fmt: skip
+_METHODS = ("GET", "POST", "OPTIONS")
 _RETRY_ON = "5xx,reset,connect-failure,refused-stream,retriable-status-codes"
 
 
@@ -42,7 +43,7 @@ def merged(runtimes: list[Runtime]) -> Json:
     }
     cors = runtime.config.gateway.cors
     if cors:
-        host["typed_per_filter_config"] = {"envoy.filters.http.cors": _cors(cors)}
+        host["typed_per_filter_config"] = {"envoy.filters.http.cors": _cors(cors, runtime)}
     enabled = typed(types.FILTER_CONFIG, disabled=False, config={})
     return {
         "@type": types.ROUTES,
@@ -99,12 +100,13 @@ def _undecided() -> Json:
     return {"name": "undecided", "match": {"prefix": "/"}, "route": {"cluster": types.NOWHERE_CLUSTER}}
 
 
-def _cors(cors: Cors) -> Json:
+def _cors(cors: Cors, runtime: Runtime) -> Json:
+    further = {method for each in runtime.named.all for method in each.config.method} - {*_METHODS}
     origins = [{"safe_regex": {"regex": ".*"}} if origin == "*" else {"exact": origin} for origin in cors.origins]
     return typed(
         types.CORS_POLICY,
         allow_origin_string_match=origins,
-        allow_methods="GET, POST, OPTIONS",
+        allow_methods=", ".join([*_METHODS, *sorted(further)]),
         allow_headers="*, authorization, content-type",
         expose_headers="x-request-id, x-llm-request-id, x-llm-backend, x-llm-policies",
         max_age="600",

@@ -20,6 +20,7 @@ from extproc.exchange.hooks import Hooks
 from extproc.exchange.streamed import GuardedStream, only_usage, without_usage
 from extproc.formats import openai_audio, subtitles
 from extproc.formats.base import Format
+from extproc.formats.generic import GENERIC
 from extproc.framing import compression
 from extproc.framing.base import Event
 from extproc.framing.jsontext import dump, parse
@@ -86,7 +87,8 @@ class Inspection:
     ``format`` is the client's. ``conversion`` turns the answer into it first; ``streams``: it then is a stream.
     ``listens``: somebody wants to hear what it says. ``hides_usage``: a stream's usage was asked for by us, not by the
     client. ``listed``: the client wants the one answer in an array. ``hooks``: the operator's code that sees whole answers.
-    ``sounds``: it may be sound, because that was asked for.
+    ``sounds``: it may be sound, because that was asked for. ``text``: it is no JSON, but all one text. ``opaque``: nobody
+    looks into it.
     """
 
     runtime: Runtime
@@ -101,6 +103,8 @@ class Inspection:
     listed: bool = False
     hooks: Hooks | None = None
     sounds: bool = False
+    text: bool = False
+    opaque: bool = False
 
 
 def answer_for(headers: Headers, status: int, inspection: Inspection) -> Answer:
@@ -110,8 +114,8 @@ def answer_for(headers: Headers, status: int, inspection: Inspection) -> Answer:
         Refused: it has none that can be inspected.
     """
     media = headers.get("content-type", "").partition(";")[0].strip().lower()
-    if 300 <= status < 400 or status < 200:
-        raise Refused(502, "upstream_redirect", "The provider answered with a redirect.", "api_error")
+    if inspection.opaque:
+        return ObservedAnswer(inspection, streamed=False, reads=False)
     converts = inspection.conversion is not None
     if status == 200 and not converts and inspection.sounds and openai_audio.sound(media):
         return ObservedAnswer(inspection, streamed=False)  # what no text rule can read; the record says so
@@ -124,14 +128,23 @@ def answer_for(headers: Headers, status: int, inspection: Inspection) -> Answer:
     )
     if status == 200 and not guards and not converts:
         return ObservedAnswer(inspection, streamed=streamed)
+    decoder = decoder_for(headers, inspection.runtime.config.gateway.max_body)
+    if streamed:
+        return StreamAnswer(inspection, decoder)
+    return WholeAnswer(inspection, decoder, status, media)
+
+
+def decoder_for(headers: Headers, most: int) -> compression.Decoder | None:
+    """What decodes an answer, to at most so many bytes; None where it is not compressed.
+
+    Raises:
+        Refused: nobody here can.
+    """
     coding = compression.coding(headers.get("content-encoding", ""))
     if coding not in compression.SUPPORTED:
         message = "The provider's answer is compressed in a way the gateway cannot read."
         raise Refused(502, "upstream_encoding", message, "api_error")
-    decoder = None if coding == "identity" else compression.Decoder(coding, inspection.runtime.config.gateway.max_body)
-    if streamed:
-        return StreamAnswer(inspection, decoder)
-    return WholeAnswer(inspection, decoder, status, media)
+    return None if coding == "identity" else compression.Decoder(coding, most)
 
 
 _OPENING_MAX: Final = 8192
@@ -143,9 +156,12 @@ _USAGE: Final = re.compile(rb'"usage"\s*:\s*\{')
 
 
 class ObservedAnswer:
-    """An answer no policy looks at: its bytes pass as they are, read along only for usage (which may not pass)."""
+    """An answer no policy looks at: its bytes pass as they are, read along only for usage (which may not pass).
 
-    def __init__(self, inspection: Inspection, *, streamed: bool) -> None:
+    Without ``reads``, not even that.
+    """
+
+    def __init__(self, inspection: Inspection, *, streamed: bool, reads: bool = True) -> None:
         runtime = inspection.runtime
         self._meter = inspection.meter
         self.said: list[Words] = []
@@ -155,7 +171,7 @@ class ObservedAnswer:
         self._hides = inspection.hides_usage and streamed
         self.changes = self._hides
         self._events = self._format.framing.reader(runtime.config.processor.max_event) if streamed else None
-        self._body: bytearray | None = None if streamed else bytearray()
+        self._body: bytearray | None = None if streamed or not reads else bytearray()
         self.committed = False
 
     def feed(self, chunk: bytes) -> Verdict:
@@ -312,7 +328,8 @@ class WholeAnswer:
     def __init__(
         self, inspection: Inspection, decoder: compression.Decoder | None, status: int, media: str = ""
     ) -> None:
-        self._subtitles = status == 200 and media in subtitles.MEDIA and inspection.format.name == openai_audio.NAME
+        transcript = status == 200 and media in subtitles.MEDIA and inspection.format.name == openai_audio.NAME
+        self._text = inspection.text or transcript
         self._inspection = inspection
         self._conversion = inspection.conversion
         self._runtime = inspection.runtime
@@ -337,16 +354,10 @@ class WholeAnswer:
 
     def close(self) -> Verdict:
         """See ``Answer.close``."""
-        raw = bytes(self._body)
         try:
-            rest = self._decoder.close() if self._decoder else b""
-            if self._conversion:
-                rest = b"".join([*self._conversion.feed(rest), *self._conversion.close()])
-            raw += rest
-            if self._inspection.listed and not raw.lstrip().startswith(b"["):
-                raw = b"[" + raw + b"]"
-            if self._subtitles:
-                raw = dump(subtitles.opened(raw))
+            raw = self._collected()
+            if not raw and self._inspection.format.name == GENERIC:  # nothing came of it, which is no JSON
+                return Verdict(commit=True, end=True)
             value: Any = parse(raw)
         except DecodeError:
             return self._unreadable("upstream_malformed")
@@ -370,9 +381,19 @@ class WholeAnswer:
         if self._inspection.listens:
             spans = self._inspection.format.response_spans(value if sent is raw else parse(sent))
             self.said += [(span.path, span.scope, span.text) for span in spans]
-        if self._subtitles:
+        if self._text:
             sent = subtitles.closed(parse(sent))
         return Verdict(sent, commit=True, end=True, policy=blocked)
+
+    def _collected(self) -> bytes:
+        """All of it, as JSON."""
+        rest = self._decoder.close() if self._decoder else b""
+        if self._conversion:
+            rest = b"".join([*self._conversion.feed(rest), *self._conversion.close()])
+        raw = bytes(self._body) + rest
+        if self._inspection.listed and not raw.lstrip().startswith(b"["):
+            raw = b"[" + raw + b"]"
+        return dump(subtitles.opened(raw)) if self._text else raw
 
     def stop(self, refused: Refused, policy: Policy | None = None) -> Verdict:
         """See ``Answer.stop``."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from extproc.errors import Unrepresentable
 from extproc.formats.base import Format
+from extproc.formats.generic import OPAQUE
 from extproc.framing import multipart
 from extproc.framing.jsontext import dump, parse
 from extproc.framing.multipart import Form
@@ -15,24 +17,31 @@ JSON = "application/json"
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Body:
-    """``raw`` is the JSON text, ``value`` its value; ``form`` what it was made from, whose bytes are ``came``."""
+    """``raw`` is the JSON text, ``value`` its value; ``form`` what it was made from, whose bytes are ``came``.
+
+    ``unread``: it stands for bytes that nobody reads; ``coding`` is theirs.
+    """
 
     raw: bytes
     value: dict[str, Any] = field(default_factory=dict)
     form: Form | None = None
     came: bytes = b""
     content_type: str = JSON
+    coding: str = ""
+    unread: bool = False
 
     def sent(self, raw: bytes) -> tuple[bytes, str]:
         """What goes on where this JSON text is left of it, and its content type.
 
         Raises:
-            Unrepresentable: a form cannot say it.
+            Unrepresentable: what came cannot say it.
         """
-        if self.form is None:
+        if self.form is None and not self.unread:
             return raw, JSON
         if raw is self.raw:
             return self.came, self.content_type
+        if self.form is None:
+            raise Unrepresentable((), "a body that is not read cannot be changed")
         return self.form.build(parse(raw))
 
 
@@ -44,6 +53,16 @@ def is_form(content_type: str) -> bool:
 def takes_forms(format_: Format) -> bool:
     """Whether requests of a format may be forms."""
     return getattr(format_, "form", None) is not None
+
+
+def is_opaque(format_: Format) -> bool:
+    """Whether nobody reads the bodies of a format."""
+    return format_.name == OPAQUE
+
+
+def unread(came: bytes, content_type: str = "", coding: str = "") -> Body:
+    """A body that nobody reads, or none."""
+    return Body(b"{}", {}, None, came, content_type, coding, unread=True)
 
 
 def of_form(format_: Format, content_type: str, came: bytes) -> Body:

@@ -52,8 +52,12 @@ class Sent:
         return self.plans[0] if self.group.only else None
 
 
-def forward(headers: events.Headers, sent: Sent, now: float) -> events.ContinueBody:
+def forward(
+    headers: events.Headers, sent: Sent, now: float, *, bare: bool = False
+) -> events.ContinueBody | events.ContinueRequest:
     """Let a request go on to a group. The header that the route is chosen by again changes with it.
+
+    ``bare``: it has no body, so that this answers its headers.
 
     Raises:
         Refused: the provider's credentials are not there yet.
@@ -80,15 +84,11 @@ def forward(headers: events.Headers, sent: Sent, now: float) -> events.ContinueB
     }
     if len(sent.plans) < len(group.backends):
         metadata[SUBSET] = {"serves": group.subset(plan.backend for plan in sent.plans)}
-    return events.ContinueBody(
-        sent.body,
-        events.Mutation(
-            set=changes,
-            remove=hygiene.not_upstream(headers, passed | sent.headers.keys()),
-            reroute=True,
-            metadata=metadata,
-        ),
-    )
+    remove = hygiene.not_upstream(headers, passed | sent.headers.keys())
+    if not sent.media and "content-type" in headers:
+        remove += ("content-type",)
+    mutation = events.Mutation(set=changes, remove=remove, reroute=True, metadata=metadata)
+    return events.ContinueRequest(mutation) if bare else events.ContinueBody(sent.body, mutation)
 
 
 def attempt(plan: Plan, headers: events.Headers, body: bytes, now: float) -> events.Pairs:
@@ -111,7 +111,7 @@ def attempt(plan: Plan, headers: events.Headers, body: bytes, now: float) -> eve
         return (*said, *_given(backend, headers))
     at = datetime.datetime.fromtimestamp(now, datetime.UTC)
     try:
-        return (*said, *credential.headers("POST", backend.authority, plan.target, body, at))
+        return (*said, *credential.headers(headers.get(":method", "POST"), backend.authority, plan.target, body, at))
     except NotReady:
         message = "The gateway has no credentials of this provider yet."
         raise Refused(503, "credentials_not_ready", message, "api_error") from None

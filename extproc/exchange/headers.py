@@ -37,7 +37,7 @@ _BACK: Final = frozenset({
 })  # fmt: skip
 _BACK_PREFIXES: Final = ("x-ratelimit-", "ratelimit-", "anthropic-ratelimit-")
 """Response headers that reach the client. A header nobody knows could carry anything, and no policy looks at it."""
-_CHANGED: Final = (
+CHANGED: Final = (
     "content-encoding",
     "content-length",
     "etag",
@@ -46,6 +46,7 @@ _CHANGED: Final = (
     "repr-digest",
     "content-digest",
 )
+"""Headers that say something of a body that is no longer the same."""
 _ID_HEADERS: Final = (f"{PREFIX}request-id", "x-request-id")
 _ID: Final = re.compile(r"[A-Za-z0-9._-]{1,128}", re.ASCII)
 
@@ -59,8 +60,8 @@ _SAME: Final = (("accept-encoding", "identity"), AGENT)
 
 
 def to_providers(media: str) -> tuple[tuple[str, str], ...]:
-    """What a request with a body of this type says of itself."""
-    return (("content-type", media), *_SAME)
+    """What a request with a body of this type says of itself; empty: it has none, or does not say."""
+    return (("content-type", media), *_SAME) if media else _SAME
 
 
 _ROUTING: Final = frozenset({"x-forwarded-proto"})
@@ -96,7 +97,7 @@ def not_back(headers: Headers, *, changed: bool) -> tuple[str, ...]:
     """Names of response headers that must not reach the client; ``changed``: the body is not what was sent."""
     names = [name for name in headers if name not in _BACK and not name.startswith(_BACK_PREFIXES)]
     if changed:
-        names += [name for name in _CHANGED if name in headers]
+        names += [name for name in CHANGED if name in headers]
     return tuple(names)
 
 
@@ -107,6 +108,23 @@ def request_id(headers: Headers) -> str:
         if _ID.fullmatch(value):
             return value
     return str(uuid.uuid4())
+
+
+_MEDIA: Final = re.compile(r"[A-Za-z0-9!#$&^_.+-]{1,80}/[A-Za-z0-9!#$&^_.+-]{1,80}(?: ?;[ -~]{1,200})?", re.ASCII)
+
+
+def check_unread(headers: Headers) -> None:
+    """See that a body that nobody reads says no more of itself than it must; gRPC's as in ``check_body``.
+
+    Raises:
+        Refused: it does.
+    """
+    media = headers.get("content-type", "")
+    if media and (media.lower().startswith("application/grpc") or not _MEDIA.fullmatch(media)):
+        raise Refused(415, "unsupported_media_type", "The body's Content-Type is not one that may pass.")
+    if headers.get("content-encoding", "") not in ("", *compression.SUPPORTED):
+        supported = ", ".join(compression.SUPPORTED)
+        raise Refused(415, "unsupported_encoding", f"The body's Content-Encoding must be one of {supported}.")
 
 
 def check_body(headers: Headers, *, forms: bool) -> None:

@@ -22,9 +22,11 @@ from extproc.exchange.bodies import Body
 from extproc.exchange.judging import Found, Question, Said
 from extproc.exchange.marking import marked, readable
 from extproc.formats.base import Format
+from extproc.formats.generic import GENERIC
 from extproc.formats.signed import Signatures
 from extproc.framing import compression
 from extproc.framing.jsontext import Path, dump, parse, replace
+from extproc.named import NamedOperations
 from extproc.operations import Asked
 from extproc.policy import requests
 from extproc.policy.api import Action, Outcome, Phase, Tally
@@ -32,13 +34,15 @@ from extproc.policy.attach import Armed, Traits
 from extproc.policy.request import Request
 from extproc.policy.vault import Vault
 from extproc.providers import azure_headers
+from extproc.runtime import Runtime
 
 _MODEL: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/+-]{0,199}", re.ASCII)
 """A model's name reaches logs, metadata and other bodies: it is a name, not a text."""
+NONE: Final = NamedOperations()
 
 
-def asked(headers: Headers) -> Asked:
-    """The operation that a request's line and headers name.
+def asked(headers: Headers, named: NamedOperations = NONE) -> Asked:
+    """The operation that a request's line and headers name; ``named``: those of the configuration.
 
     Raises:
         Refused: there is no such operation, or it is asked for in a way that is not served.
@@ -46,7 +50,8 @@ def asked(headers: Headers) -> Asked:
     method = headers.get(":method", "")
     if method not in operations.METHODS or "upgrade" in headers:
         raise Refused(405, "method_not_allowed", "This method is not supported; upgrades (WebSocket) are not either.")
-    found = operations.find(method, headers.get(":path", ""), operations.hint(headers))
+    target = headers.get(":path", "")
+    found = operations.find(method, target, operations.hint(headers)) or named.find(method, target)
     if found is None:
         raise Refused(404, "unknown_operation", "There is no such operation here.")
     given = headers.get("authorization", "")
@@ -61,8 +66,12 @@ def read(headers: Headers, body: bytes, limit: int, format_: Format) -> Body:
     Raises:
         Refused: it is not what this API can take.
     """
-    raw = _decoded(headers, body, limit)
     content_type = headers.get("content-type", "")
+    if bodies.is_opaque(format_):
+        return bodies.unread(body, content_type, headers.get("content-encoding", ""))
+    raw = _decoded(headers, body, limit)
+    if not raw and format_.name == GENERIC:
+        return bodies.unread(raw)
     try:
         if bodies.is_form(content_type) and bodies.takes_forms(format_):
             return bodies.of_form(format_, content_type, raw)
@@ -91,6 +100,18 @@ def by_header(headers: Headers, resources: Mapping[str, str], model: str | None)
     """The model a request names, at the Azure resource and as the deployment that its headers name, if they do."""
     found = azure_headers.chosen(headers, resources) if resources else None
     return f"{found.provider}/{found.deployment or model}" if found and (found.deployment or model) else model
+
+
+def model(asked: Asked | None, format_: Format, headers: Headers, body: dict[str, Any], runtime: Runtime) -> str:
+    """The model a request is for; empty where its provider is known without.
+
+    Raises:
+        Refused: it names none that is one.
+    """
+    named = (asked.model if asked else None) or format_.model(body)
+    if asked and asked.passage and asked.passage.group:
+        return "" if named is None else check_model(named, ())
+    return check_model(by_header(headers, runtime.resources, named), runtime.models())
 
 
 def check_model(model: str | None, known: Collection[str]) -> str:
@@ -210,7 +231,9 @@ def redact(format_: Format, decided: Decided, news: Iterable[tuple[Question, Fou
             asked = [each for each in spans if each.scope in policy.scopes]
             for span, found_here in zip(asked, found.spans, strict=False):
                 if span.fixed and found_here:
-                    raise Refused(400, "undecided", "The name of a member cannot be redacted.")
+                    raise Refused(
+                        400, "undecided", "The name of a member, or what stands in the path, cannot be redacted."
+                    )
                 marks.setdefault(span.path, []).extend(found_here)
     values: dict[Path, bytes] = {}
     for span in spans:

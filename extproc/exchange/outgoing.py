@@ -22,7 +22,7 @@ from extproc.telemetry import Record
 from extproc.usage import Meter
 
 USAGE: Final = "llm.extproc.usage"
-"""Dynamic metadata: tokens by kind."""
+"""Dynamic metadata: tokens by kind, and their sum as ``total``; ``model`` and ``backend``."""
 
 
 class Outgoing:
@@ -143,7 +143,12 @@ class Outgoing:
 
     def _closing_metadata(self) -> Mapping[str, Mapping[str, Any]] | None:
         verdicts, tokens = self._replies.verdicts(), self._meter.tokens()
-        return {**(verdicts or {}), **({USAGE: tokens} if tokens else {})} or None
+        return {**(verdicts or {}), **({USAGE: self._usage(tokens)} if tokens else {})} or None
+
+    def _usage(self, tokens: dict[str, int]) -> dict[str, Any]:
+        record = self._record
+        total = tokens["input"] + tokens["output"]
+        return {**tokens, "total": total, "model": record.model, "backend": record.backend}
 
     def drop(self) -> None:
         """Something else is said in its place."""

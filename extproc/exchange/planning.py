@@ -6,20 +6,21 @@ filter carries it out for the backend that Envoy has chosen. Both start from the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from extproc.chat.codec import Codec
 from extproc.chat.losses import Losses, spell
 from extproc.errors import DecodeError, Refused, Unrepresentable
+from extproc.exchange.needs import WISHES, hinted, needs
 from extproc.formats import unsigned
 from extproc.formats.openai_chat.codec import OpenAIChatCodec
 from extproc.formats.openai_chat.encode import Dialect
 from extproc.formats.registry import CHAT, FORMATS
 from extproc.framing.jsontext import dump, edit, parse, set_member
 from extproc.groups import Backend, Group
-from extproc.operations import Operation
+from extproc.operations import SHAPES, Operation
 from extproc.providers.api import Call, Kind
 from extproc.providers.known import EXTENDED
 
@@ -32,6 +33,7 @@ class Wanted:
 
     ``model`` is the public name; ``named``: bodies of this format name it. ``listed``: a stream is wanted as one array.
     ``betas``: what the client's ``anthropic-beta`` header lists. ``sealed``: what that function says.
+    ``path`` or ``target``: of an operation that only the configuration knows, see ``operations.Passage``.
     """
 
     operation: str
@@ -42,6 +44,8 @@ class Wanted:
     listed: bool = False
     betas: tuple[str, ...] = ()
     sealed: bool = False
+    path: str = ""
+    target: str = ""
 
     def told(self) -> dict[str, Any]:
         """As dynamic metadata, for the upstream filter."""
@@ -53,6 +57,7 @@ class Wanted:
             "named": self.named,
             "betas": ",".join(self.betas),
             "sealed": self.sealed,
+            **({"path": self.path, "target": self.target} if self.path else {}),
         }
 
     @classmethod
@@ -66,6 +71,8 @@ class Wanted:
             told.get("named") is True,
             betas=betas(str(told.get("betas", ""))),
             sealed=told.get("sealed") is True,
+            path=str(told.get("path", "")),
+            target=str(told.get("target", "")),
         )
 
 
@@ -93,8 +100,8 @@ def plan(backend: Backend, wanted: Wanted) -> Plan | None:
     """How a backend can serve this; None where it cannot."""
     kind, model = backend.kind, backend.upstream_model(wanted.model)
     for name in _formats(backend, wanted):
-        call = Call(name, wanted.operation, model, wanted.stream, betas=wanted.betas)
-        target = kind.target(backend.base, call)
+        call = Call(name, wanted.operation, model, wanted.stream, wanted.path, wanted.betas)
+        target = wanted.target or kind.target(backend.base, call)
         if target is not None:
             return Plan(backend, call, target, name != wanted.format)
     return None
@@ -102,6 +109,8 @@ def plan(backend: Backend, wanted: Wanted) -> Plan | None:
 
 def _formats(backend: Backend, wanted: Wanted) -> list[str]:
     """Formats in which it could go, the best first: its own, then those it can be converted to."""
+    if wanted.path:
+        return [wanted.format]
     spoken = backend.kind.speaks(backend.upstream_model(wanted.model))
     found = [wanted.format] if wanted.format in spoken else []
     if wanted.operation == Operation.CHAT and FORMATS[wanted.format].codec:
@@ -157,6 +166,7 @@ def choose(group: Group, wanted: Wanted, raw: bytes, value: dict[str, Any]) -> l
     """
     found: list[Plan] = []
     why: Refused | None = None
+    able = Abilities(wanted, raw, value)
     tried: dict[str, Refused | None] = {}  # by format: it is the same for all that speak it
     for backend in group.backends:
         how = plan(backend, wanted)
@@ -165,14 +175,63 @@ def choose(group: Group, wanted: Wanted, raw: bytes, value: dict[str, Any]) -> l
         if how.converts and how.call.format not in tried:
             tried[how.call.format] = _tried(how, wanted, raw, value)
         problem = tried.get(how.call.format) if how.converts else None
+        if problem is None and (missing := able.missing(how)):
+            problem = unable(missing)
         why = why or problem
         if problem is None:
             found.append(how)
     if not found:
-        raise why or Refused(
-            400, "unsupported_operation", f"No provider of this model can do this ({wanted.operation})."
-        )
-    return found
+        raise why or unsupported(group, wanted)
+    return able.best(found)
+
+
+class Abilities:
+    """What models need for a request, found out once, when one is met that lacks something."""
+
+    def __init__(self, wanted: Wanted, raw: bytes, value: dict[str, Any]) -> None:
+        self._wanted, self._raw, self._value = wanted, raw, value
+        self._hinted: frozenset[str] | None = None
+        self._needs: frozenset[str] | None = frozenset() if wanted.operation != Operation.CHAT else None
+
+    def missing(self, how: Plan) -> frozenset[str]:
+        """What this backend cannot do that has to be done.
+
+        Raises:
+            Refused: the request has too much in it to tell.
+        """
+        return self._lacks(how) - WISHES
+
+    def best(self, plans: list[Plan]) -> list[Plan]:
+        """Those that also meet the wishes; all where none does."""
+        return [how for how in plans if not self._lacks(how)] or plans
+
+    def _lacks(self, how: Plan) -> frozenset[str]:
+        lacks = how.backend.lacks(how.call.model)
+        if not lacks:
+            return lacks
+        if self._hinted is None:
+            self._hinted = hinted(self._raw)
+        if self._needs is None and lacks & self._hinted:
+            self._needs = needs(FORMATS[self._wanted.format], self._wanted.model, self._value)
+        return lacks & self._needs if self._needs else frozenset()
+
+
+def unsupported(group: Group, wanted: Wanted) -> Refused:
+    """What a client is told of an operation that no provider of its model has; the name was checked to be one."""
+    able = {
+        operation
+        for operation, format_ in SHAPES
+        for backend in group.backends
+        if plan(backend, replace(wanted, operation=operation, format=format_, stream=False))
+    }
+    can = f"it can do: {', '.join(sorted(able))}" if able else "it can do nothing that the gateway knows"
+    message = f"No provider of the model '{wanted.model}' can do this ({wanted.operation}, {wanted.format}); {can}."
+    return Refused(400, "unsupported_operation", message)
+
+
+def unable(missing: Iterable[str]) -> Refused:
+    """What a client is told of what no model of the group takes."""
+    return Refused(422, "unable", f"The model cannot take or do what this request needs: {', '.join(sorted(missing))}.")
 
 
 def _tried(how: Plan, wanted: Wanted, raw: bytes, value: dict[str, Any]) -> Refused | None:

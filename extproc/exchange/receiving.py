@@ -11,6 +11,7 @@ from extproc.errors import Refused
 from extproc.events import Headers, Mutation, Pairs
 from extproc.exchange import headers as hygiene
 from extproc.exchange.answer import Inspection
+from extproc.exchange.bodies import is_opaque
 from extproc.exchange.converting import Conversion, Way, client_status
 from extproc.exchange.forward import Replied, Sent
 from extproc.exchange.limits import limits
@@ -68,9 +69,8 @@ def inspection(
     source, target, wanted = received.source, received.format, received.sent.wanted
     found = Inspection(runtime, _NOTHING, tally, meter, target, hides_usage=received.sent.hides, listed=wanted.listed)
     media = received.headers.get("content-type", "").partition(";")[0].strip().lower()
-    found.sounds = wanted.operation == Operation.SPEECH  # whatever else a provider calls sound is looked at
-    if found.sounds and openai_audio.sound(media) and "audio" not in record.unscanned:
-        record.unscanned.append("audio")
+    found.opaque = is_opaque(target)
+    note_sound(found, wanted.operation, media, record)
     if source is not target and received.by.format != wanted.format:
         streamed = received.status == 200 and media == source.framing.media
         found.streams = wanted.stream and received.status == 200
@@ -82,6 +82,13 @@ def inspection(
             way, context, losses, meter, max_event=config.processor.max_event, max_body=config.gateway.max_body
         )
     return found
+
+
+def note_sound(found: Inspection, operation: str, media: str, record: Record) -> None:
+    """Sound is not scanned, where it was asked for; whatever else a provider calls sound is looked at."""
+    found.sounds = operation == Operation.SPEECH
+    if found.sounds and openai_audio.sound(media) and "audio" not in record.unscanned:
+        record.unscanned.append("audio")
 
 
 class RecordedLosses(Losses):

@@ -9,6 +9,7 @@ from typing import Any, Final
 from extproc import events
 from extproc.errors import Refused
 from extproc.formats.base import Format
+from extproc.formats.generic import OPAQUE
 from extproc.policy.api import Policy, Style, Tally
 from extproc.runtime import Runtime
 from extproc.telemetry import Record
@@ -61,11 +62,12 @@ class Replies:
             ("x-llm-overhead-ms", f"{self.busy * 1000:.2f}"),
         )
         if record.verdict:
-            state = (record.verdict, NOT_SCANNABLE) if record.unscanned else (record.verdict,)
+            lacks = NOT_SCANNED if record.format == OPAQUE else NOT_SCANNABLE
+            state = (record.verdict, lacks) if record.unscanned else (record.verdict,)
             headers += (("x-llm-verdict", ", ".join(state)),)
         if record.losses:
             headers += (("x-llm-losses", str(len(record.losses))),)
-        if not record.backend:
+        if not record.backend or record.mode != "gateway":  # what a mesh calls its clusters is nobody's business
             return headers
         return (*headers, ("x-llm-backend", record.backend), ("x-llm-attempts", str(record.attempts)))
 
@@ -154,6 +156,8 @@ _ID_NAMES: Final = {"anthropic": "request-id", "aws": "x-amzn-requestid"}
 
 NOT_SCANNABLE: Final = "not-scannable"
 """Said of a request that has content which no text rule can read."""
+NOT_SCANNED: Final = "not-scanned"
+"""Said of one into which nobody has looked, nor into its answer."""
 
 _SUBJECTS: Final = {
     "request": "The request was refused",

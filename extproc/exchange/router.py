@@ -1,234 +1,49 @@
-"""The exchange as the router filter sees it: the whole request, and the answer of whichever backend replied.
+"""The exchange of the gateway's router filter: requests go to model groups, answers come from whichever backend replied.
 
-Owns: the decisions. Who may pass, what is redacted, which model group serves, what the client gets. Everything the
-upstream filter needs to know goes into dynamic metadata; nothing is remembered for it here.
+Everything the upstream filter needs to know goes into dynamic metadata; nothing is remembered for it here.
 """
 
 from __future__ import annotations
 
-import sys
-import time
-from collections.abc import Callable
+from typing import Any
 
 from extproc import events
-from extproc.budget import Budget
 from extproc.errors import Refused
-from extproc.events import Effect
+from extproc.events import Effect, Mutation
+from extproc.exchange import attest, inbound, signatures
 from extproc.exchange import headers as hygiene
-from extproc.exchange import inbound, signatures
-from extproc.exchange.answer import StreamAnswer, answer_for
-from extproc.exchange.bodies import Body, takes_forms
-from extproc.exchange.forward import Sent, forward, replied
-from extproc.exchange.gate import Gate
+from extproc.exchange.answer import Answer, answer_for
+from extproc.exchange.bodies import Body
+from extproc.exchange.forward import Replied, Sent, forward, replied
 from extproc.exchange.hooks import Hooks
 from extproc.exchange.inbound import Decided
-from extproc.exchange.judging import Found, Judging, Question, undecided
-from extproc.exchange.outgoing import Outgoing
+from extproc.exchange.inspecting import Inspecting
 from extproc.exchange.receiving import Received, inspection, refusal, told_back
-from extproc.exchange.replies import Replies, of_envoy
+from extproc.exchange.replies import of_envoy
 from extproc.exchange.sending import estimate, send
-from extproc.exchange.state import State, step
-from extproc.formats.registry import CHAT, FORMATS
-from extproc.operations import Asked, Operation, hint, spoken
-from extproc.policy.api import Outcome, Phase, Policy, Tally
-from extproc.policy.attach import Traits, claims
-from extproc.policy.vault import Vault
-from extproc.runtime import Runtime
-from extproc.telemetry import Record
-from extproc.usage import Meter
+from extproc.exchange.state import State
+from extproc.operations import Asked, Operation
+from extproc.policy.chain import Chain
 
 
-class RouterExchange:
-    """One HTTP exchange. ``receive`` each event and perform the effects in order; ``finish`` once it is over.
+class RouterExchange(Inspecting):
+    """See ``Inspecting``."""
 
-    Args:
-        runtime: the configuration it keeps to its end.
-        budget: bytes that all exchanges of the worker may hold together.
-        clock: monotonic seconds.
-        now: Unix time in seconds, for answers that carry one.
-    """
-
-    reads_headers = True
-
-    def __init__(
-        self,
-        runtime: Runtime,
-        budget: Budget | None = None,
-        clock: Callable[[], float] = time.perf_counter,
-        now: Callable[[], float] = time.time,
-    ) -> None:
-        self._runtime = runtime
-        self._format = FORMATS[CHAT]
-        self._clock = clock
-        self._now = now
-        self._state = State.START
-        self._headers: events.Headers = {}
-        self._asked: Asked | None = None
-        self._traits = Traits()
-        self._decided: Decided | None = None
-        self._received = b""
-        self._body = Body(b"")
-        self._found: list[tuple[Question, Found]] = []
-        self._answer_policies: tuple[Policy, ...] = ()
-        self._vault: Vault | None = None
-        self._parallel: list[Question] = []
-        self._tally = Tally()
-        self._judging = Judging(self._tally)
-        self._meter = Meter(self._format)
-        self._answer: Outgoing | None = None
-        self._sent: Sent | None = None
-        self._started = self._heard = self._spoke = clock()
-        self._idle = 0.0
-        self._budget = budget or Budget(sys.maxsize)
-        self._counted = 0
-        self.record = Record(generation=runtime.generation)
-        self._armed = runtime.attached.usual
-        self._replies = Replies(runtime, self.record, self._tally, self._format, now)
-
-    def __repr__(self) -> str:
-        return f"<RouterExchange {self.record.request_id or '-'} {self._state.name}>"
-
-    @property
-    def answered(self) -> bool:
-        """Whether the last message that matters has been answered; if not, only an error may end the gRPC stream."""
-        return self._state is State.DONE and not (self._answer and self._answer.waits)
-
-    def receive(self, event: events.Event) -> list[Effect]:
-        """Take one event; returns what Envoy is to be told.
-
-        Raises:
-            ProtocolError: Envoy broke the order.
-        """
-        begun = self._heard = self._clock()
-        method = getattr(self, f"_{step(self._state, event)}")
-        try:
-            effects: list[Effect] = self._gated(method(event))
-            self._account()
-        except Refused as refused:
-            effects = self._refuse(refused)
-        return self._timed(effects, begun)
-
-    def overloaded(self) -> list[Effect]:
-        """There is no room to take more: refuse now, if a body is awaited. Before, nobody has said yet who is refused."""
-        if self._state is not State.BODY:
-            return []
-        return self._refuse(Refused(503, "overloaded", "The gateway is overloaded.", "api_error"))
-
-    def _timed(self, effects: list[Effect], begun: float) -> list[Effect]:
-        now = self._clock()
-        self._replies.busy += now - begun
-        if effects:
-            self._spoke = now
-        return effects
-
-    @property
-    def held(self) -> int:
-        """Bytes that are held back or collected: of the answer, or of a request that waits to be judged."""
-        if self._state is State.JUDGED and self._decided:
-            return len(self._received) + len(self._decided.sent)
-        return self._answer.held if self._answer else 0
-
-    def _account(self) -> None:
-        """Tell the budget what this exchange holds now.
-
-        Raises:
-            Refused: all exchanges together hold too much; this one, which wants more, ends.
-        """
-        held = self.held
-        grown, self._counted = held - self._counted, held
-        if grown and not self._budget.change(grown) and grown > 0:
-            self._budget.change(-held)  # at once, not when its stream ends: or all that grow would be refused together
-            self._counted = 0
-            raise Refused(503, "overloaded", "The gateway is overloaded.", "api_error")
-
-    @property
-    def due(self) -> float | None:
-        """When ``tick`` is to be called, on the exchange's clock; None for never."""
-        if self._judging.has_news:
-            return 0.0
-        answer = self._answer
-        if answer is None or not answer.speaks:
-            return None
-        waits = answer.silent and bool(self._format.framing.keep_alive)
-        alive = self._spoke + self._runtime.config.processor.keep_alive if waits else None
-        if self._state is not State.ANSWER:
-            return alive  # the provider is done; the client may still wait for a judgement
-        stall = self._heard + self._idle
-        return min(stall, alive) if alive is not None else stall
-
-    def tick(self) -> list[Effect]:
-        """Time has passed with nothing new: end an answer that has gone silent, or keep the client's connection alive."""
-        due, answer = self.due, self._answer
-        now = self._clock()
-        if due is None or now < due:
-            return []
-        try:
-            if self._judging.has_news:
-                effects = self._news()
-                self._account()
-                return self._timed(effects, now)
-            if answer is None:
-                return []
-            if self._state is State.ANSWER and now >= self._heard + self._idle:
-                refused = Refused(
-                    504, "upstream_stalled", "The provider stopped in the middle of its answer.", "api_error"
-                )
-                return self._timed(self._gated(answer.stop(refused)), now)
-        except Refused as refused:
-            return self._timed(self._refuse(refused), now)
-        return self._timed([events.Send(self._format.framing.keep_alive, False)], now)
-
-    def finish(self) -> Record:
-        """The exchange is over, however it ended; returns its record for the log."""
-        self._budget.change(-self._counted)
-        self._counted = 0
-        self._judging.give_up()
-        record = self.record
-        record.latency_ms = round(self._elapsed(), 3)
-        record.overhead_ms = round(self._replies.busy * 1000, 3)
-        record.tokens = self._meter.tokens()
-        self._sum_up()
-        if self._state is not State.DONE:
-            record.end = "cut"
-        self._decided = self._answer = None  # the record may wait for services: not the texts with it
-        self._received = b""
-        return record
-
-    def add_late(self) -> None:
-        """Services that only watch have answered since ``finish``: that is in the record, too."""
-        self._judging.news()
-        self._sum_up()
-
-    def _sum_up(self) -> None:
-        record = self.record
-        record.verdicts = self._tally.rows()
-        record.outcome = "block" if record.end == "blocked" else self._tally.strongest().value
-
-    # the request
+    mode = "gateway"
+    _sent: Sent | None = None
+    _by: Replied | None = None
 
     def _request_headers(self, event: events.RequestHeaders) -> list[Effect]:
-        self._headers = event.headers
-        self._traits = Traits(headers=event.headers, attributes=event.attributes, claims=claims(event.metadata))
-        self.record.request_id = hygiene.request_id(event.headers)
-        self._speak(spoken(event.headers.get(":path", ""), hint(event.headers)))
-        asked = self._asked = inbound.asked(event.headers)
-        self._speak(asked.format)
-        self._replies.listed = asked.listed
-        self.record.operation, self.record.format = asked.operation.value, asked.format
+        self._begin(event)
+        if attest.MARK in event.headers:
+            return self._attested()
+        asked = inbound.asked(event.headers, self._runtime.named)
+        self._take(asked)
         if asked.operation is Operation.HEALTH:
             return self._respond(200, b"alive\n", "health", "text/plain; charset=utf-8")
         if asked.operation is Operation.MODELS:
             return self._models(asked)
-        if event.end:
-            raise Refused(400, "empty_body", "The request has no body.")
-        hygiene.check_body(event.headers, forms=takes_forms(self._format))
-        self._state = State.BODY
-        return [events.ContinueRequest()]
-
-    def _speak(self, format_: str) -> None:
-        """From here on the client is spoken to in this format."""
-        self._format = self._replies.format = FORMATS.get(format_, self._format)
-        self._meter = Meter(self._format)
+        return self._want_body(asked, end=event.end)
 
     def _models(self, asked: Asked) -> list[Effect]:
         names = self._runtime.models()
@@ -238,224 +53,52 @@ class RouterExchange:
             raise Refused(404, "model_not_found", "There is no such model here.")
         return self._respond(200, self._format.model_card(asked.model), "models")
 
-    def _request_body(self, event: events.RequestBody) -> list[Effect]:
-        if self._budget.full:
-            raise Refused(503, "overloaded", "The gateway is overloaded.", "api_error")
+    def _verify(self, body: bytes) -> None:
         runtime = self._runtime
         if runtime.aws_keys and self._format.family == "aws":
-            signatures.check(self._headers, event.body, runtime.aws_keys, self._now())
-        read = self._body = inbound.read(self._headers, event.body, runtime.config.gateway.max_body, self._format)
-        raw, body = read.raw, read.value
-        in_path = self._asked.model if self._asked else None
-        model = self.record.model = inbound.check_model(
-            inbound.by_header(self._headers, runtime.resources, in_path or self._format.model(body)), runtime.models()
-        )
-        in_path_too = self._asked.stream if self._asked else None
-        self.record.stream = self._format.streamed(body) if in_path_too is None else in_path_too
-        self._choose_policies(model)
-        decided = inbound.decide(
-            self._format, self._armed, self._traits, raw, body, self._tally, stream=self.record.stream
-        )
-        self.record.unscanned = decided.unscanned
-        self.record.verdict = max(decided.outcome, self._tally.strongest(), key=list(Outcome).index).value
-        if decided.failed:
-            raise undecided()
-        if decided.outcome is Outcome.BLOCK and decided.policy:
-            return self._blocked(decided.policy, "request", decided.why, decided.param)
-        if decided.outcome is Outcome.REPLY:
-            return self._reply(decided.reply)
-        self._decided = decided
-        self._answer_policies, self._vault = decided.answer, decided.vault
-        self._received = event.body
-        self._judging.request_id, self._judging.caller = self.record.request_id, self._traits.caller()
-        asked = self._judging.ask(self._armed.moderated, Phase.REQUEST, decided.texts)
-        self._parallel = [each for each in asked if not each.waits]
-        if self._judging.waits:
-            self._state = State.JUDGED
-            return []
-        return self._go_on()
+            signatures.check(self._headers, body, runtime.aws_keys, self._now())
 
-    def _go_on(self) -> list[Effect]:
-        """The request is good: on it goes."""
-        decided, self._decided = self._decided, None
-        if decided is None:
-            return []
-        received, self._received = self._received, b""
-        body, self._body = self._body, Body(b"")
-        group = self._runtime.group(decided.model)
+    def _model(self, body: dict[str, Any]) -> str:
+        return inbound.model(self._asked, self._format, self._headers, body, self._runtime)
+
+    def _forward(self, decided: Decided, read: Body, received: bytes) -> list[Effect]:
+        passage = self._asked.passage if self._asked else None
+        of_models = self._runtime.group(decided.model)
+        group = self._runtime.passages[passage.group] if passage and passage.group else of_models
         if group is None or self._asked is None:
             raise Refused(404, "model_not_found", "There is no such model here.")
         self.record.group = group.name
         if counted := estimate(self._asked, group, decided):
             return self._respond(200, counted, "counted")
-        sent = send(self._asked, self._headers, group, decided, self.record, body, received)
-        effects: list[Effect] = [forward(self._headers, sent, self._now())]
+        sent = send(self._asked, self._headers, group, decided, self.record, read, received)
+        effects: list[Effect] = [forward(self._headers, sent, self._now(), bare=self._bare)]
         self._idle = group.idle_timeout
         self._state = State.SENT
         self._sent = sent
         return effects
 
-    def _choose_policies(self, model: str) -> None:
-        runtime, traits = self._runtime, self._traits
-        traits.operation, traits.model = self.record.operation, model
-        armed = runtime.attached.choose(traits)
-        wish = runtime.overrides.wish(traits, armed.policies)
-        self._armed = runtime.attached.choose(traits, wish) if wish else armed
-        self._replies.armed = self._armed.header
-
-    def _request_without_body(self, event: events.RequestTrailers) -> list[Effect]:
-        raise Refused(400, "empty_body", "The request has no body.")
-
-    def _request_trailers(self, event: events.RequestTrailers) -> list[Effect]:
-        return [events.DropTrailers(request=True, names=event.names)]
-
-    def _ignore(self, event: events.Event) -> list[Effect]:
-        return []
-
-    # the answer
-
-    def _response_headers(self, event: events.ResponseHeaders) -> list[Effect]:
-        by = replied(self._sent, event)
+    def _replied(self, event: events.ResponseHeaders) -> None:
+        by = self._by = replied(self._sent, event)
         self.record.backend, self.record.attempts, self.record.upstream_format = by.backend, by.attempts, by.format
         self.record.losses += by.losses
-        status = int(event.headers.get(":status", "0"))
-        self.record.upstream_status = status
-        details = event.attributes.get("response.code_details", "via_upstream")
-        if details == "cors_response":
-            return self._preflight(status)
-        if details != "via_upstream":
-            return self._local_reply(status)
-        if self._judging.blocked:
-            return self._blocked(self._judging.blocked, "request")
-        if self._judging.refused:
-            raise self._judging.refused
-        if self._state is not State.SENT:
-            raise Refused(502, "undecided", "The gateway could not decide about this request.", "api_error")
-        if self._sent is None or (status in (401, 403) and not self._sent.group.client_key):
+
+    def _receive(
+        self, event: events.ResponseHeaders, status: int, chain: Chain, *, listens: bool
+    ) -> tuple[Answer, Mutation, Hooks | None]:
+        if self._sent is None or self._by is None or (status in (401, 403) and not self._sent.group.client_key):
             raise refusal(status)
-        hide = self._vault.hide if self._vault else str
-        gate = Gate(self._judging, self._armed.moderated, self._parallel, hide) if self._armed.moderated else None
-        listens = gate is not None and gate.listens
-        chain = self._armed.chain.joined(self._answer_policies)
-        received = Received(self._format, self._sent, by, event.headers, status)
+        if 300 <= status < 400 or status < 200:
+            raise Refused(502, "upstream_redirect", "The provider answered with a redirect.", "api_error")
+        received = Received(self._format, self._sent, self._by, event.headers, status)
         looked = inspection(received, self._runtime, self.record, self._tally, self._meter, int(self._now()))
         looked.chain, looked.listens, looked.hooks = chain, listens, self._hooks(listed=looked.listed)
         answer = answer_for(event.headers, status, looked)
-        self._answer = Outgoing(
-            answer,
-            gate if listens or self._judging.waiting(self._parallel) else None,
-            told_back(received, looked, self._now(), changed=answer.changes),
-            self._judging,
-            self._replies,
-            self._meter,
-            self.record,
-            self._elapsed,
-            self._runtime.config.processor.max_held,
-            looked.hooks if isinstance(answer, StreamAnswer) else None,
-        )
-        self._state = State.ANSWER
-        return self._answer.end() if event.end else []
+        return answer, told_back(received, looked, self._now(), changed=answer.changes), looked.hooks
 
-    def _hooks(self, *, listed: bool) -> Hooks | None:
-        policies = self._armed.responses
-        if not policies:
-            return None
-        limits = self._runtime.config
-        return Hooks(
-            policies,
-            self._format,
-            self._traits.caller(),
-            self._tally,
-            self._replies.whole,
-            limits.gateway.max_body,
-            limits.processor.max_event,
-            listed=listed,
-        )
-
-    def _elapsed(self) -> float:
-        return (self._clock() - self._started) * 1000
-
-    def _response_body(self, event: events.ResponseBody) -> list[Effect]:
-        return self._answer.body(event.body, end=event.end) if self._answer else []
-
-    def _response_trailers(self, event: events.ResponseTrailers) -> list[Effect]:
-        return self._answer.trailers(event.names) if self._answer else []
-
-    def _preflight(self, status: int) -> list[Effect]:
-        """Envoy's CORS filter answered a browser's preflight before us; it has no body."""
-        self._state = State.DONE
-        self.record.operation, self.record.status, self.record.end = "preflight", status, "complete"
-        return [events.ContinueResponse()]
-
-    def _local_reply(self, status: int) -> list[Effect]:
-        """Envoy answered itself: no backend, a timeout, a body too large. Said again in the client's format."""
+    def _of_envoy(self, event: events.ResponseHeaders, status: int, details: str) -> list[Effect]:
+        if details == "cors_response":  # Envoy's CORS filter answered a browser's preflight before us; it has no body
+            self._state = State.DONE
+            self.record.operation, self.record.status, self.record.end = "preflight", status, "complete"
+            return [events.ContinueResponse()]
         self.record.request_id = self.record.request_id or hygiene.request_id(self._headers)
         raise of_envoy(status)
-
-    # what services say
-
-    def questions(self) -> list[Question]:
-        """Questions that nobody has carried to their services yet."""
-        asked, self._judging.asked = self._judging.asked, []
-        return asked
-
-    def told(self, question: Question, found: Found) -> None:
-        """A service has answered; ``tick`` acts on it. May be called from any thread, at any time."""
-        self._judging.told(question, found)
-
-    def _news(self) -> list[Effect]:
-        news = self._judging.news()
-        if self._state is State.JUDGED:
-            return self._judged(news)
-        if self._answer is None:  # the request is on its way: said when the answer's headers come
-            return []
-        effects = self._answer.news()
-        self._settle()
-        return effects
-
-    def _judged(self, news: list[tuple[Question, Found]]) -> list[Effect]:
-        if self._judging.blocked:
-            return self._blocked(self._judging.blocked, "request")
-        if self._judging.refused:
-            raise self._judging.refused
-        self._found += news
-        if self._judging.waits or self._decided is None:
-            return []
-        if any(any(found.spans) for _, found in self._found):
-            inbound.redact(self._format, self._decided, self._found)
-        return self._go_on()
-
-    def _gated(self, effects: list[Effect]) -> list[Effect]:
-        """What may leave now of what has been said so far."""
-        if self._answer is None:
-            return effects
-        effects = self._answer.gated(effects)
-        self._settle()
-        return effects
-
-    def _settle(self) -> None:
-        if self._answer and self._answer.over:
-            self._state = State.DONE
-
-    # answers of our own
-
-    def _respond(self, status: int, body: bytes, code: str, media: str = "application/json") -> list[Effect]:
-        self._state = State.DONE
-        return [self._replies.say(status, body, code, media=media)]
-
-    def _refuse(self, refused: Refused) -> list[Effect]:
-        self._state = State.DONE
-        if self._decided:  # it was to be judged
-            self._decided = None
-            self._judging.give_up()
-        if self._answer:
-            self._answer.drop()
-        return [self._replies.refuse(refused)]
-
-    def _blocked(self, policy: Policy, what: str, why: str = "", param: str = "") -> list[Effect]:
-        self._state = State.DONE
-        return [self._replies.block(policy, what, why, param)]
-
-    def _reply(self, text: str) -> list[Effect]:
-        self._state = State.DONE
-        return [self._replies.reply(text)]

@@ -16,8 +16,10 @@ from extproc.exchange.planning import Wanted
 from extproc.formats.registry import FORMATS
 from extproc.framing.jsontext import dump, set_member
 from extproc.groups import Group
-from extproc.operations import Asked
+from extproc.operations import Asked, Passage
 from extproc.telemetry import Record
+
+_NOWHERE: Final = Passage("")
 
 
 def send(
@@ -30,14 +32,17 @@ def send(
     Raises:
         Refused: no backend of the group can serve it, or the only one cannot be told of it.
     """
+    passage = asked.passage or _NOWHERE
     wanted = Wanted(
-        asked.operation.value,
+        str(asked.operation),
         asked.format,
         decided.model,
         record.stream,
-        not asked.names_model,
+        not asked.names_model and bool(decided.model),
         asked.listed,
         planning.betas(headers.get("anthropic-beta", "")),
+        path=passage.path,
+        target=passage.target,
     )
     raw, value = decided.sent, decided.body
     if wanted.named and (asked.model is not None or value.get("model") != decided.model):
@@ -51,7 +56,7 @@ def send(
     elif planning.sealed(wanted.format, body):
         wanted = replace(wanted, sealed=True)
     record.losses += [f"{path}: {why}" for path, why in losses.found]
-    sent, media = _written(read, body)
+    sent, media = written(read, body)
     changed = None if sent is received else sent
     return Sent(
         group,
@@ -61,7 +66,7 @@ def send(
         changed,
         sent,
         media=media,
-        headers=decided.headers,
+        headers=decided.headers | ({"content-encoding": read.coding} if read.coding else {}),
         usage=planning.wants_usage(wanted, value),
         hides=with_usage is not None,
     )
@@ -76,14 +81,19 @@ def estimate(asked: Asked, group: Group, decided: Decided) -> bytes | None:
     Estimated as policies do: for each text its bytes in UTF-8 by four, rounded up.
     """
     name = _COUNTED.get(asked.format)
-    wanted = Wanted(asked.operation.value, asked.format, decided.model, stream=False, named=not asked.names_model)
+    wanted = Wanted(str(asked.operation), asked.format, decided.model, stream=False, named=not asked.names_model)
     if name is None or any(planning.plan(backend, wanted) for backend in group.backends):
         return None
     spans = FORMATS[asked.format].request_spans(decided.body)
     return dump({name: sum(-(-len(span.text.encode()) // 4) for span in spans)})
 
 
-def _written(read: Body, raw: bytes) -> tuple[bytes, str]:
+def written(read: Body, raw: bytes) -> tuple[bytes, str]:
+    """What goes on where this JSON text is left of a body, and its content type.
+
+    Raises:
+        Refused: it cannot be said in the body's own form.
+    """
     try:
         return read.sent(raw)
     except Unrepresentable as error:

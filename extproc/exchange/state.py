@@ -23,6 +23,7 @@ class State(IntEnum):  # the hash of a plain Enum is Python code, and every even
     JUDGED = auto()  # the body was read; a service has to judge it before it goes on
     SENT = auto()  # the request is decided and on its way
     ANSWER = auto()  # response headers seen, the answer is coming
+    PASSED = auto()  # an answer of Envoy's own is coming, and goes on as it is
     DONE = auto()  # everything that matters has been answered; whatever follows is ignored
 
 
@@ -40,6 +41,10 @@ _TABLE: Final[dict[tuple[State, type[events.Event]], str]] = {
     (State.ANSWER, events.ResponseTrailers): "response_trailers",
     (State.ANSWER, events.RequestTrailers): "request_trailers",
     (State.ANSWER, events.RequestBody): "ignore",
+    (State.PASSED, events.ResponseBody): "passed_body",
+    (State.PASSED, events.ResponseTrailers): "passed_trailers",
+    (State.PASSED, events.RequestTrailers): "request_trailers",
+    (State.PASSED, events.RequestBody): "ignore",
 }
 
 

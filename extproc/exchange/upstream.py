@@ -15,6 +15,7 @@ from extproc import events
 from extproc.chat.losses import Losses
 from extproc.errors import DecodeError, LimitExceeded, ProtocolError, Refused, Unrepresentable
 from extproc.events import Effect, Mutation
+from extproc.exchange.base import Exchange
 from extproc.exchange.bodies import Body, is_form, of_form, takes_forms
 from extproc.exchange.forward import ATTEMPT, DECISION, UPSTREAM, attempt, own
 from extproc.exchange.headers import other_credentials
@@ -28,10 +29,8 @@ _LOSSES = 20
 """Losses that are handed over to the router filter, for the log."""
 
 
-class UpstreamExchange:
+class UpstreamExchange(Exchange):
     """One attempt. Headers in, and where the body changes or is signed that too; then the gRPC stream is closed."""
-
-    reads_headers = True
 
     def __init__(self, runtime: Runtime, now: Callable[[], float] = time.time) -> None:
         self._runtime = runtime

@@ -8,6 +8,7 @@ from extproc.formats.anthropic import AnthropicComplete, AnthropicCount, Anthrop
 from extproc.formats.base import Format
 from extproc.formats.bedrock import Converse, CountTokens, Invoke, InvokeClaude
 from extproc.formats.gemini import Gemini, GeminiBatchEmbed, GeminiCount, GeminiEmbed
+from extproc.formats.generic import Generic, Opaque
 from extproc.formats.openai_audio import OpenAIAudio
 from extproc.formats.openai_chat import OpenAIChat
 from extproc.formats.openai_completions import OpenAICompletions
@@ -39,6 +40,8 @@ _ALL: Final[tuple[Format, ...]] = (
     CountTokens(),
     Invoke(),
     InvokeClaude(),
+    Generic(),
+    Opaque(),
 )
 
 FORMATS: Final[dict[str, Format]] = {each.name: each for each in _ALL}

@@ -18,7 +18,7 @@ from extproc.policy.api import Action, Mode, Policy
 from extproc.policy.chain import Chain
 from extproc.policy.rules import compile_re2, escape
 
-ROUTE: Final = "xds.route_name"
+ROUTES: Final = ("xds.route_name", "xds.route_metadata.filter_metadata['llm.extproc']['route']")
 PRINCIPALS: Final = ("connection.uri_san_peer_certificate", "connection.subject_peer_certificate")
 ADDRESS: Final = "source.address"
 JWT: Final = "envoy.filters.http.jwt_authn"
@@ -32,13 +32,17 @@ _SINGLES_MAX: Final = 1024
 
 @dataclass(slots=True, repr=False)
 class Traits:
-    """What is known of a request when its policies are chosen. ``claims`` are those of a verified token."""
+    """What is known of a request when its policies are chosen. ``claims`` are those of a verified token.
+
+    ``route`` is what the calling filter calls its route, besides Envoy's own name for it and the route's metadata.
+    """
 
     operation: str = ""
     model: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
     attributes: Mapping[str, Any] = field(default_factory=dict)
     claims: Mapping[str, Any] = field(default_factory=dict)
+    route: str = ""
 
     def caller(self) -> Caller:
         """What the operator's own policies are told of it."""
@@ -74,7 +78,7 @@ def predicate(target: Target | None) -> Predicate:
     if target.model:
         tests.append(_one(target.model, lambda traits: [traits.model]))
     if target.route:
-        tests.append(_one(target.route, lambda traits: _texts(traits.attributes.get(ROUTE))))
+        tests.append(_one(target.route, _routes))
     if target.principal:
         tests.append(
             _one(target.principal, lambda traits: [t for p in PRINCIPALS for t in _texts(traits.attributes.get(p))])
@@ -88,6 +92,11 @@ def _one(globs: Sequence[str], values: Callable[[Traits], Iterable[str]]) -> Pre
     # RE2: clients choose some of these values, and a glob with several stars must not cost more than their length
     pattern = compile_re2("(?s:" + "|".join(".*".join(map(escape, glob.split("*"))) for glob in globs) + ")")
     return lambda traits: any(pattern.fullmatch(value) for value in values(traits))
+
+
+def _routes(traits: Traits) -> Iterable[str]:
+    found = [text for name in ROUTES for text in _texts(traits.attributes.get(name))]
+    return [*found, traits.route] if traits.route else found
 
 
 def _header(name: str) -> Callable[[Traits], Iterable[str]]:
@@ -151,6 +160,15 @@ class Armed:
     moderated: tuple[Policy, ...]
     restores: bool
     responses: tuple[Policy, ...] = ()
+
+    def blind(self) -> Armed:
+        """What is left of them where nobody looks into bodies: those that judge a request by other things."""
+        left = tuple(each for each in self.policies if each.request)
+        return Armed(left, _EMPTY, _listing(left), self.requests, (), restores=False)
+
+
+def _listing(policies: Iterable[Policy]) -> str:
+    return ",".join(each.name if each.enforced else f"{each.name};audit" for each in policies) or "none"
 
 
 class Attached:
@@ -217,7 +235,7 @@ class Attached:
         return Armed(
             policies,
             chain,
-            ",".join(each.name if each.enforced else f"{each.name};audit" for each in policies) or "none",
+            _listing(policies),
             tuple(each for each in policies if each.request),
             tuple(each for each in policies if each.moderation),
             any(each.restore for each in policies),

@@ -135,12 +135,14 @@ class Shape:
         text: how a text stands there: ``plain`` or as a ``part`` (an object with ``text``), ``typed`` part, or ``parts``
             (an object with a list of parts).
         spellings: fields may also be written in snake case (as protobuf's JSON has it).
+        unsure: which of ``output`` a body of this kind takes is not known, so that none can be added.
     """
 
     output: tuple[Path, ...] = ()
     system: str = ""
     text: str = "plain"
     spellings: bool = False
+    unsure: bool = False
 
 
 SHAPES: Final[dict[str, Shape]] = {
@@ -159,7 +161,8 @@ SHAPES: Final[dict[str, Shape]] = {
             ("textGenerationConfig", "maxTokenCount"),
             ("inferenceConfig", "maxTokens"),
             ("max_completion_tokens",),
-        )
+        ),
+        unsure=True,
     ),
     "bedrock-count": Shape(),
     "openai-embeddings": Shape(),
@@ -168,12 +171,54 @@ SHAPES: Final[dict[str, Shape]] = {
     "openai-image-edits": Shape(),
     "openai-audio": Shape(),
     "openai-other": Shape(),
+    "generic": Shape(),
+    "opaque": Shape(),
     "anthropic-count": Shape((), "system", "typed"),
     "gemini-count": Shape(spellings=True),
     "gemini-embed": Shape(spellings=True),
     "gemini-batch-embed": Shape(spellings=True),
 }
 """By ``Format.name``; every format is here."""
+
+_INVOKE: Final = "bedrock-invoke"
+_NOVA: Final = Shape((("inferenceConfig", "maxTokens"), ("inferenceConfig", "max_new_tokens")), "system", "part")
+_TITAN: Final = Shape((("textGenerationConfig", "maxTokenCount"),))
+_PLAIN: Final = Shape((("max_tokens",),))
+_TALKING: Final = Shape((("max_tokens",), ("max_completion_tokens",)), "messages")
+_MAKERS: Final[tuple[tuple[tuple[str, ...], Shape], ...]] = (
+    (("amazon.nova",), _NOVA),
+    (("amazon.titan-text", "amazon.titan-tg"), _TITAN),
+    (("meta.llama",), Shape((("max_gen_len",),))),
+    (("cohere.command-r",), Shape((("max_tokens",),), "preamble")),
+    (("ai21.j2",), Shape((("maxTokens",),))),
+    (("openai.gpt",), Shape((("max_completion_tokens",), ("max_tokens",)), "messages")),
+    (("mistral.", "cohere.", "ai21.", "deepseek.", "qwen.", "writer."), _PLAIN),
+)
+"""Bodies of InvokeModel by what a model's name has in it; the first that fits.
+
+Source: Amazon Bedrock user guide, "Inference request parameters and response fields for foundation models".
+"""
+
+
+def shape_of(format_: str, model: str, body: dict[str, Any]) -> Shape:
+    """Where a body has what a policy may add. InvokeModel's is the model's maker's, whom the name tells, or the body."""
+    if format_ != _INVOKE:
+        return SHAPES[format_]
+    found = next((shape for parts, shape in _MAKERS if any(part in model for part in parts)), None)
+    talks = isinstance(body.get("messages"), list)
+    if found is not None:
+        return _TALKING if found is _PLAIN and talks else found
+    if "inputText" in body:
+        return _TITAN
+    if "inferenceConfig" in body or "schemaVersion" in body or (talks and _untyped(body["messages"])):
+        return _NOVA
+    return _TALKING if talks and "system" not in body else SHAPES[format_]
+
+
+def _untyped(messages: list[Any]) -> bool:
+    """Whether messages have parts that are told apart as Converse's are: by their members."""
+    parts = [each["content"] for each in messages if isinstance(each, dict) and isinstance(each.get("content"), list)]
+    return any(isinstance(part, dict) and "type" not in part for content in parts for part in content)
 
 
 QUIET: Final = frozenset({"models", "health", "count_tokens", "embeddings", "moderations"})

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Protocol
 
 from extproc.policy.api import Policy, Strictness
@@ -18,7 +19,7 @@ from extproc.policy.encoded import Decode, Tags
 from extproc.policy.escapes import Unescape
 from extproc.policy.folding import Fold, plain
 from extproc.policy.hardened import HardenedWords
-from extproc.policy.rules import Rule
+from extproc.policy.rules import Rule, Sample
 from extproc.policy.scanner import Match, Reader, Ruled, Scanner, Seeker, in_order
 from extproc.policy.segments import Map, Segment
 from extproc.policy.spelling import Clip, Spelled
@@ -61,6 +62,12 @@ class Lens:
         return self.scanner is not None or bool(self.lenses)
 
 
+@cache
+def _search(chars: str) -> Callable[[str], object]:
+    """Finds one of these characters."""
+    return re.compile(f"[{re.escape(chars)}]").search
+
+
 class _Reading:
     """A lens at work on one text."""
 
@@ -82,7 +89,7 @@ class _Reading:
         self._lens = lens
         self._stages = [make() for make in lens.stages]
         self._maps = [Map() for _ in lens.stages]
-        self._loud = re.compile(f"[{re.escape(lens.quiet)}]").search if lens.quiet else None
+        self._loud = _search(lens.quiet) if lens.quiet else None
         self._skim: Callable[[str], bool] | None = getattr(self._stages[0], "skim", None) if self._stages else None
         self._may_wait = [stage for stage in self._stages if vars(type(stage))["waiting"]]
         self._seeker = Seeker(lens.scanner) if lens.scanner else None
@@ -169,8 +176,7 @@ class _Reading:
         """From the places shown to those looked at."""
         for map_ in reversed(self._maps):
             if matches:
-                spans = [span for match in matches for span in _behind(map_, match)]
-                matches = [span for span in spans if span.start < span.end]  # behind a barrier there may be nothing
+                matches = _behind_all(map_, matches)
             reached = map_.start(limit)
             map_.forget(limit)
             limit = reached
@@ -183,11 +189,48 @@ class _Reading:
         return matches, limit
 
 
+def _behind_all(map_: Map, matches: list[Match]) -> list[Match]:
+    """Matches in what is shown as those in the source; behind a barrier there may be nothing."""
+    spans = [span for match in matches for span in _behind(map_, match)]
+    return [span for span in spans if span.start < span.end]
+
+
 def _behind(map_: Map, match: Match) -> list[Match]:
     """A match in what is shown as one in the source; how one goes on, character by character."""
     if not match.more:
         return [match._replace(start=map_.start(match.start), end=map_.end(match.end))]
     return [match._replace(start=start, end=end) for start, end in map_.runs(match.start, match.end)]
+
+
+def _whole(lens: Lens, sample: Sample) -> list[Match]:
+    """Matches in a text that is there as a whole: what a ``_Reading`` of it finds, without what only pieces need."""
+    text = sample.text
+    segments: list[Segment | None] = []
+    if not (lens.quiet and plain(text) and not _search(lens.quiet)(text)):
+        for make in lens.stages:
+            text, segment = make().show(text, closed=True)
+            segments.append(segment)
+    if not text:
+        return []
+    if text is not sample.text:
+        sample = Sample(text, closed=True)
+    matches: list[Match] = []
+    if lens.scanner:
+        found = lens.scanner.matches(sample, 0, len(text), {})
+        matches = [match._replace(order=lens.orders[match.order]) for match in found]
+    for child in lens.lenses:
+        matches += _whole(child, sample)
+    for segment in reversed(segments) if matches else ():
+        if segment:
+            matches = _in_source(segment, matches)
+    return matches
+
+
+def _in_source(segment: Segment, matches: list[Match]) -> list[Match]:
+    """Matches in what is shown as those in the source."""
+    map_ = Map()
+    map_.add(segment)
+    return _behind_all(map_, matches)
 
 
 class LensReader:
@@ -239,7 +282,7 @@ class Lenses(Ruled):
         """All matches in a whole text, in order."""
         if self._lens.scanner and not self._lens.lenses:
             return self._lens.scanner.scan(text)
-        return LensReader(self._lens).read(text, closed=True)[0]
+        return in_order(_whole(self._lens, Sample(text, closed=True)))
 
 
 def _build(entries: Sequence[tuple[Policy, Rule]]) -> Lens:

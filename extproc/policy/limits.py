@@ -11,14 +11,15 @@ from extproc.policy.fields import (
     OUTPUT,
     PROMPTS,
     QUIET,
-    SHAPES,
     TALKS,
+    Shape,
     added,
     at,
     inside,
     named,
     place,
     plain,
+    shape_of,
     whole,
 )
 from extproc.policy.parts import media, tools
@@ -83,7 +84,7 @@ def output(request: Request, default: int | None, most: int | None, *, clamp: bo
     Every field that limits the answer in some API must be a whole number up to ``most``; budgets for thinking stay below
     it, as they are part of it. The fields that this format knows are the ones that must be there.
     """
-    shape = SHAPES[request.format]
+    shape = shape_of(request.format, request.model, request.body)
     edits: dict[EditPath, Any] = {}
     for member in named(request.members, OUTPUT | BUDGET) if most is not None else ():
         least, bound = (1, most or 0) if member.name in OUTPUT else (0, (most or 1) - 1)
@@ -93,12 +94,20 @@ def output(request: Request, default: int | None, most: int | None, *, clamp: bo
         if not clamp:
             return Verdict(LABEL, f"The field must be a whole number from {least} to {bound}.", param=member.param)
         edits[member.path] = bound
-    generates = shape.output and request.operation not in QUIET
-    if generates and not any(at(request.body, place(request.body, path, shape)) is not None for path in shape.output):
-        value = most if default is None else default
-        if default is None and not clamp:
-            field = ".".join(map(str, shape.output[0]))
+    if _unlimited(request, shape) and not (
+        shape.unsure and most is None
+    ):  # then the default is a wish that cannot be said
+        if shape.unsure or (default is None and not clamp):
+            field = "" if shape.unsure else ".".join(map(str, shape.output[0]))
             return Verdict(LABEL, f"The request must limit its answer to at most {most} tokens.", param=field)
+        value = most if default is None else default
         path, new = added(request.body, place(request.body, shape.output[0], shape), value)
         edits[path] = new
     return Verdict(LABEL, edits=edits) if edits else None
+
+
+def _unlimited(request: Request, shape: Shape) -> bool:
+    """Whether an answer is made and nothing says how long it may be."""
+    if not shape.output or request.operation in QUIET:
+        return False
+    return all(at(request.body, place(request.body, path, shape)) is None for path in shape.output)

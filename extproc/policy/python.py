@@ -19,7 +19,7 @@ from extproc.exchange.headers import settable
 from extproc.framing.jsonedit import Edits
 from extproc.plugin import Answer, Audit, Block, Caller, Patch, Redact, Reply, Text
 from extproc.policy.api import Action
-from extproc.policy.fields import SHAPES
+from extproc.policy.fields import shape_of
 from extproc.policy.parameters import Parameters, models_edits
 from extproc.policy.prompts import system_edits
 from extproc.policy.request import Request, Verdict
@@ -192,7 +192,7 @@ def _staying(method: Callable[[Any], Any], about: Any) -> Any:
 
 
 def _edits(patch: Patch, request: Request) -> Edits:
-    shape = SHAPES[request.format]
+    shape = shape_of(request.format, request.model, request.body)
     values = {name: value for name, value in patch.parameters.items() if value is not None}
     removed = [name for name, value in patch.parameters.items() if value is None]
     edits = Parameters(values, removed).edits(request, shape)

@@ -58,6 +58,11 @@ class Kind(Protocol):
         ...
 
     @property
+    def names(self) -> Names:
+        """What the configuration calls its models."""
+        ...
+
+    @property
     def formats(self) -> tuple[str, ...]:
         """All formats it speaks, by name; the first chat format is what others are converted to."""
         ...

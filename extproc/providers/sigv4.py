@@ -159,7 +159,7 @@ def _checked(request: Request, scope: Scope, names: list[str], now: datetime.dat
 
 def _refused(reason: str) -> Refused:
     return Refused(
-        401, "invalid_signature", f"The request's AWS signature was refused: {reason}.", "authentication_error"
+        403, "invalid_signature", f"The request's AWS signature was refused: {reason}.", "authentication_error"
     )
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from typing import Any, Final
 
-from extproc.service import FILTER, Service, Session, StreamFailed, Turn
+from extproc.service import FILTER, ROUTE, Service, Session, StreamFailed, Turn
 from extproc.transport import grpc_wire
 from extproc.transport.grpc_wire import Messages, Status
 from extproc.transport.http2.headers import Headers
@@ -55,7 +55,7 @@ class Call:
         self._deadline: asyncio.TimerHandle | None = None
         self._service = service
         try:
-            self._session: Session = service.open(headers.get(FILTER, ""), self._wake)
+            self._session: Session = service.open(headers.get(FILTER, ""), self._wake, headers.get(ROUTE, ""))
         except StreamFailed as failure:
             raise Status(grpc_wire.INTERNAL, str(failure)) from None
         except Exception as error:

@@ -13,6 +13,8 @@ from tests.e2e.tongues import TONGUES, Said, Tongue
 
 KINDS = tuple(PROVIDERS)
 FAILURES = ("401", "429", "500", "refused", "silent")
+BLIND = "openai/gpt-3.5-turbo"
+"""A backend that takes texts alone."""
 NOVA = PROVIDERS["bedrock"].model
 TIMED = ("refused", "silent")
 """Failures of which Envoy counts only two before it leaves a backend alone for a while; of others, five."""
@@ -36,6 +38,8 @@ STALL = {"idle_timeout": "600ms"}
 
 def backend(kind: str, *, gone: bool = False) -> str:
     """How models name a provider of this kind; ``gone``: one where nobody listens."""
+    if kind == "blind":
+        return BLIND
     return f"{'gone-' if gone else ''}{kind}/{PROVIDERS[kind].model}"
 
 
@@ -91,8 +95,13 @@ def start_mixture(start: Start, foreign: dict[str, Foreign], *, pairs: bool, **c
     return start("mixture", keys, providers=providers, models=models, **changes)
 
 
+TOLD: dict[tuple[str, str], Any] = {
+    ("able-sound", "openai"): {"use": backend("openai"), "abilities": {"audio": True}},
+    ("told-blind", "openai"): {"use": backend("openai"), "abilities": {"image": False}},
+}
+"""Backends in groups of which the configuration says something else than the table of models."""
 GROUPS: dict[str, Any] = {
-    f"{name}-{number}": [backend(kind) for kind in kinds]
+    f"{name}-{number}": [TOLD.get((name, kind), backend(kind)) for kind in kinds]
     for name, kinds in {
         "able-last": ("anthropic", "openai"),
         "able-first": ("openai", "anthropic"),
@@ -100,6 +109,9 @@ GROUPS: dict[str, Any] = {
         "able-late": ("anthropic", "bedrock", "openai", "gemini", "azure"),
         "able-sound": ("anthropic", "openai", "anthropic", "gemini"),
         "unable": ("anthropic", "bedrock"),
+        "blind": ("blind", "bedrock"),
+        "told-blind": ("openai", "bedrock"),
+        "blind-only": ("blind",),
         "others": ("openai", "azure", "gemini"),
     }.items()
     for number in range(16)

@@ -94,6 +94,40 @@ def test_where_only_one_can_its_error_is_told(
     assert answer.json()["error"]["message"] == "its own words"
 
 
+PICTURE = {
+    "messages": [
+        {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}]}
+    ]
+}
+SEEN = {"messages": [{"role": "user", "content": [{"image": {"format": "png", "source": {"bytes": "iVBORw0KGgo="}}}]}]}
+
+
+@STREAMS
+@pytest.mark.parametrize("sort", ["blind", "told-blind"])
+@pytest.mark.parametrize(("tongue", "more"), [("chat", PICTURE), ("bedrock", SEEN)])
+def test_pictures_go_to_models_that_see(
+    mixed: Mixed, fresh: Callable[[str], str], sort: str, tongue: str, more: dict[str, Any], stream: bool
+) -> None:
+    answer = mixed.ask(fresh(sort), tongue, stream=stream, more=more)
+    assert answer.status_code == 200, answer.text
+    assert mixed.asked_of() == {"bedrock": 1}
+
+
+def test_words_go_to_the_first_model(mixed: Mixed, fresh: Callable[[str], str]) -> None:
+    assert mixed.ask(fresh("told-blind")).headers["x-llm-backend"] == backend("openai")
+    assert mixed.asked_of() == {"openai": 1}
+
+
+@STREAMS
+def test_where_no_model_sees_it_is_told_before_anything_is_sent(
+    mixed: Mixed, fresh: Callable[[str], str], stream: bool
+) -> None:
+    answer = mixed.ask(fresh("blind-only"), stream=stream, more=PICTURE)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (422, "unable")
+    assert "needs: image." in answer.json()["error"]["message"]
+    mixed.nothing_sent()
+
+
 def test_weights_share_among_those_that_can(mixed: Mixed) -> None:
     used = {mixed.ask("weighted", more=CUSTOM).headers["x-llm-backend"] for _ in range(40)}
     assert used == {backend("openai"), backend("azure")}

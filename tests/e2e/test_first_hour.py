@@ -156,7 +156,7 @@ def test_a_program_and_its_gateway(desk: Desk, upstreams: dict[str, Upstream], a
     assert received.header("authorization") == f"Bearer {KEYS['KEY_A']}"
     until(lambda: not desk.left(), "nothing is left running")
     assert refused(url)
-    assert not (desk.folder / "state" / "pid").exists()
+    assert not list((desk.folder / "state").glob("gateways/*.json"))
 
 
 def test_two_at_once(desk: Desk, upstreams: dict[str, Upstream], answering: str) -> None:

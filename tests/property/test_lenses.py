@@ -276,6 +276,28 @@ def test_what_is_passed_over_at_a_glance_is_decided_as_the_long_way_decides_it(m
     assert matched > total // 4
 
 
+def test_a_whole_text_is_read_as_one_that_comes_in_one_piece():
+    """``scan`` goes a shorter way than the reader."""
+    dice = random.Random(20261130)
+    matched = failed = 0
+    for _ in range(CASES // 2):
+        entries = [(policy, rule) for policy in rules(dice) for rule in policy.rules]
+        sight = Lenses(entries) if dice.random() < 0.7 else Lenses.joined(Lenses(entries[:1]), Lenses(entries[1:]))
+        text = a_text(dice)
+        reader = sight.reader()
+        said = outcome(reader, text) if text else ([], 0)
+        wanted = said and (rest := outcome(reader, None)) and [*said[0], *rest[0]]
+        try:
+            found = sight.scan(text)
+        except PolicyFailedError:
+            found = None
+        assert found == wanted, text
+        matched += bool(found)
+        failed += found is None
+    assert matched > CASES // 8
+    assert failed
+
+
 def outcome(reader, piece):
     try:
         return reader.read(piece or "", closed=piece is None)

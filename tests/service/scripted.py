@@ -82,7 +82,7 @@ class Scripted:
         self.explode = b""
         server.service.open = self.open  # type: ignore[method-assign, assignment]
 
-    def open(self, name: str, wake: Callable[[Session], None]) -> Session:
+    def open(self, name: str, wake: Callable[[Session], None], route: str = "") -> Session:
         if self.explode == b"open":
             raise KeyError("MARKER")
         session = Session(self, wake)

@@ -66,7 +66,9 @@ def test_all_problems_are_told_at_once(config, capsys):
     assert len(capsys.readouterr().err.splitlines()) == 3
 
 
-def test_without_a_provider_up_says_what_to_do(config, capsys):
+@pytest.mark.parametrize("key", ["", "unused"])
+def test_without_a_provider_up_says_what_to_do(config, capsys, monkeypatch, key):
+    monkeypatch.setenv("OPENAI_API_KEY", key)
     assert main(["up"]) == 1
     err = capsys.readouterr().err
     assert "OPENAI_API_KEY" in err
@@ -94,3 +96,14 @@ def test_render_envoy_is_a_bootstrap(config, capsys, tmp_path):
 def test_a_missing_file_is_an_error(config, capsys):
     assert main(["check", "--config", "nowhere.yaml"]) == 1
     assert "nowhere.yaml" in capsys.readouterr().err
+
+
+def test_check_warns_of_what_nobody_looks_into(config, capsys, monkeypatch):
+    monkeypatch.setattr("extproc.commands._check_with_envoy", lambda runtime, options: None)
+    lines = "operations:\n  files: {path: /v1/files, to: a, scan: opaque}\n  rank: {path: /v1/rank, scan: generic}\n"
+    config(GOOD + lines)
+    assert main(["check"]) == 0
+    out = capsys.readouterr().out
+    assert "operation files: /v1/files, opaque\noperation rank: /v1/rank, generic\n" in out
+    assert out.count("warning:") == 1
+    assert "operations.files: opaque: nobody looks into" in out

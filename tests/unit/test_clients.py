@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from extproc.clients import UNUSED, Reach, environment_of, provider_keys, root, variables, write_bundle
+from extproc.clients import Reach, environment_of, provider_keys, root, variables, write_bundle
 from extproc.config.load import load
+from extproc.config.references import PLACED, UNUSED, without_placeholders
 from extproc.runtime import compile_runtime
 
 PLAIN = Reach("http://127.0.0.1:8080")
@@ -99,6 +100,23 @@ def test_a_bundle_has_both(tmp_path):
     assert Path(path).read_text() == "SYSTEM\nOURS\n"
     write_bundle(tmp_path / "bundle.pem", "", tmp_path / "ca.pem")
     assert Path(path).read_text() == "\nOURS\n"
+
+
+def test_a_bundle_that_is_the_systems_does_not_grow(tmp_path):
+    """After ``eval "$(extproc env)"`` the system's bundle is one of ours."""
+    (tmp_path / "ca.pem").write_text("OURS\n")
+    (tmp_path / "bundle.pem").write_text("SYSTEM\nOURS\n")
+    write_bundle(tmp_path / "bundle.pem", str(tmp_path / "bundle.pem"), tmp_path / "ca.pem")
+    assert (tmp_path / "bundle.pem").read_text() == "SYSTEM\nOURS\n"
+
+
+def test_what_stands_for_a_key_is_one_that_is_never_used(tmp_path):
+    for reach in (PLAIN, TLS):
+        found = environment_of(reach, {"HOME": str(tmp_path)})
+        placed = {name for name, value in found.items() if value == UNUSED}
+        assert placed
+        assert placed <= PLACED
+        assert without_placeholders(found).keys() == found.keys() - placed
 
 
 def test_no_proxy_is_asked_for_what_is_on_this_machine():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from extproc.errors import ConfigError
+from extproc.errors import ConfigError, Refused
 from extproc.exchange.planning import Wanted, choose
 from extproc.framing.jsontext import dump
 from tests.unit.exchange.support import compiled
@@ -51,3 +51,47 @@ def test_the_subsets_envoy_is_told_of_have_a_bound(tmp_path):
     compiled(f"providers: {{{providers}}}\nmodels: {{m: [{', '.join(types[:8])}]}}", tmp_path)
     with pytest.raises(ConfigError, match="more than 8 backends that speak differently"):
         compiled(f"providers: {{{providers}}}\nmodels: {{m: [{', '.join(types)}]}}", tmp_path)
+
+
+CLOUD = (
+    "providers: {{cloud: {{type: azure, resource: r, keys: none, {}}}}}\nmodels: {{m: [{}], n: cloud}}\nattach: []\n"
+)
+PLAIN = "{use: cloud/a}"
+
+
+@pytest.mark.parametrize(
+    ("provider", "use"),
+    [
+        ("deployments: {a: x}", PLAIN),
+        ("deployments: {b: x}", PLAIN),
+        ("names: {a: y}", PLAIN),
+        ("api_version: 2024-10-21", PLAIN),
+        ("base_url: 'https://r.openai.azure.com/openai'", "{use: cloud/a, abilities: {image: false}}"),
+        ("base_url: 'https://r.openai.azure.com:444'", PLAIN),
+    ],
+)
+def test_a_backend_that_speaks_or_names_otherwise_is_another(tmp_path, provider, use):
+    """While a reload is under way, the id of one must not lead to the other."""
+    before = compiled(CLOUD.format("remove: []", PLAIN), tmp_path).group("m")
+    after = compiled(CLOUD.format(provider, use), tmp_path).group("m")
+    assert before.backends[0].name == after.backends[0].name
+    assert before.backends[0].id != after.backends[0].id
+    assert before.slug != after.slug
+
+
+def test_a_backend_that_stays_keeps_its_id(tmp_path):
+    one = compiled(CLOUD.format("names: {a: y, b: z}", PLAIN), tmp_path).group("m")
+    other = compiled(CLOUD.format("names: {b: z, a: y}", PLAIN), tmp_path).group("m")
+    assert (one.backends[0].id, one.slug) == (other.backends[0].id, other.slug)
+
+
+def test_what_no_provider_can_do_is_told_with_what_they_can(tmp_path):
+    group = compiled(CONFIG, tmp_path).group("mixed")
+    body = {"input": "a"}
+    with pytest.raises(Refused) as caught:
+        choose(group, Wanted("moderations", "openai-moderations", "mixed", stream=False), dump(body), body)
+    assert (caught.value.status, caught.value.code) == (400, "unsupported_operation")
+    assert caught.value.message == (
+        "No provider of the model 'mixed' can do this (moderations, openai-moderations); "
+        "it can do: chat, completions, count_tokens, embeddings."
+    )

@@ -98,5 +98,5 @@ def test_ports_that_are_taken_and_providers_that_are_not_there(tmp_path, monkeyp
         assert "cannot be reached: ConnectionRefusedError" in out
         monkeypatch.setenv("EXTPROC_GATEWAY__PORT", str(port))
         _, out = check(tmp_path, monkeypatch, capsys, "http://127.0.0.1:1/v1")
-        assert f"FAIL  gateway.port: 127.0.0.1:{port}: Address already in use" in out
+        assert f"FAIL  gateway.port: port {port} of 127.0.0.1 is taken" in out
         assert check(tmp_path, monkeypatch, capsys, "http://nowhere.invalid/v1")[0] == 1

@@ -1,8 +1,10 @@
 import pytest
 
-from extproc.errors import ConfigError
+from extproc.config.load import load
+from extproc.errors import ConfigError, StartupError
 from extproc.exchange.planning import Wanted, plan
 from extproc.runtime import effective
+from extproc.supervisor import routing
 from tests.unit.exchange.support import compiled
 
 PROVIDER = 'providers: {a: {type: openai-compatible, base_url: "http://h:81/v1", keys: none}}\n'
@@ -50,7 +52,6 @@ def test_a_policy_of_the_same_name_replaces_the_shipped_one(tmp_path):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "no providers"),
         (PROVIDER + "models: {x: b}", "there is no provider 'b'; known: a"),
         (PROVIDER + "models: {x: a/}", "names no model"),
         (PROVIDER + "attach: [{use: nothing}]", "there is no policy or set 'nothing'"),
@@ -85,8 +86,6 @@ def test_a_key_that_holds_white_space_or_controls_is_refused(tmp_path):
 
 
 def test_effective_configuration_shows_references_not_keys(tmp_path):
-    from extproc.config.load import load
-
     path = tmp_path / "c.yaml"
     path.write_text("providers: {openai: {keys: env:K}}")
     assert "sk-secret" not in str(effective(load(path, {"K": "sk-secret"})))
@@ -108,3 +107,15 @@ def test_where_a_backend_is(url, authority, path, tmp_path):
     runtime = compiled(f'providers: {{a: {{type: openai-compatible, base_url: "{url}", keys: none}}}}', tmp_path)
     backend = runtime.group("m").backends[0]
     assert (backend.authority, plan(backend, WANTED).target) == (authority, path)
+
+
+def test_a_file_without_providers_guards_what_others_route(tmp_path):
+    one = compiled("policies: {p: {kind: pii}}", tmp_path)
+    assert one.guards_only
+    assert not one.groups
+    assert not compiled(PROVIDER, tmp_path).guards_only
+
+
+def test_a_gateway_needs_somewhere_to_send_requests(tmp_path):
+    with pytest.raises(StartupError, match="no providers"):
+        routing(compiled("policies: {p: {kind: pii}}", tmp_path))

@@ -172,4 +172,4 @@ def test_run_on_a_port_that_is_taken(folder, capsys):
         with (folder / "extproc.yaml").open("a") as file:
             file.write(f"gateway: {{plain_port: {port}}}\n")
         assert main(["run", "--", sys.executable, "--version"]) == 1
-    assert f"error: gateway.plain_port: 127.0.0.1:{port}: Address already in use" in capsys.readouterr().err
+    assert f"error: gateway.plain_port: port {port} of 127.0.0.1 is taken" in capsys.readouterr().err

@@ -10,11 +10,14 @@ from extproc.operations import Operation
 from extproc.policy.kinds.base import Context, RequestPolicyBase, _listed, needs_one
 from extproc.policy.request import Request, Verdict
 
-Listed = Annotated[list[Operation], BeforeValidator(_listed)]
+Listed = Annotated[list[Operation | str], BeforeValidator(_listed)]
 
 
 class Operations(RequestPolicyBase):
-    """Operations (`chat`, …) that may be used, whatever the path a client spells them with. `deny` wins."""
+    """Operations (`chat`, …) that may be used, whatever the path a client spells them with. `deny` wins.
+
+    Operations of the section `operations` count by the names they have there.
+    """
 
     example = """
 policies:
@@ -28,6 +31,11 @@ policies:
     def _something(self) -> Self:
         needs_one(self, "allow", "deny")
         return self
+
+    @property
+    def named(self) -> list[str]:
+        """All that it names."""
+        return [str(each) for each in (*(self.allow or ()), *self.deny)]
 
     def rule(self, name: str, context: Context) -> Operations:
         """The configuration itself judges."""

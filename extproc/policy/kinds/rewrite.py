@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, JsonValue, model_va
 from extproc.config.strict import Strict
 from extproc.framing.jsonedit import EditPath
 from extproc.policy.api import Action
-from extproc.policy.fields import SHAPES, Shape
+from extproc.policy.fields import Shape, shape_of
 from extproc.policy.globs import Globs
 from extproc.policy.kinds.base import Context, RequestPolicyBase, _listed, needs_one
 from extproc.policy.parameters import Parameters, models_edits, parameter
@@ -77,7 +77,7 @@ class _Rule:
     def judge(self, request: Request) -> Verdict | None:
         """See ``RequestRule``."""
         model = next((model for names, model in self._models if request.model in names), request.model)
-        shape = SHAPES[request.format]
+        shape = shape_of(request.format, request.model, request.body)
         edits = self._prompt(request, model, shape) | self._parameters.edits(request, shape)
         other = model if model != request.model else ""
         edits |= models_edits(request, other, edits) if other else {}

@@ -4,6 +4,7 @@ import pytest
 
 from extproc.config.load import load, shipped
 from extproc.errors import ConfigError
+from extproc.runtime import compile_runtime
 
 
 def write(folder, text, name="extproc.yaml"):
@@ -262,3 +263,21 @@ def test_a_dotenv_that_is_no_text_is_named(tmp_path):
     (tmp_path / ".env").write_bytes(b"\xff\xfeA=1")
     with pytest.raises(ConfigError, match=r"\.env cannot be read"):
         load(path, {})
+
+
+@pytest.mark.parametrize("file", [None, "extproc.yaml"])
+def test_what_clients_are_told_instead_of_a_key_is_none(tmp_path, monkeypatch, file):
+    """``eval "$(extproc env)"`` sets it; a gateway started there would send it to the provider."""
+    monkeypatch.chdir(tmp_path)
+    path = write(tmp_path, OPENAI, file) if file else None
+    loaded = load(path, {"OPENAI_API_KEY": "unused", "GEMINI_API_KEY": "unused", "MY_OWN": "unused"})
+    assert loaded.environment == {"MY_OWN": "unused"}
+    assert (loaded.config.providers.keys() if path is None else set()) == set()
+    if path:
+        with pytest.raises(ConfigError) as caught:
+            compile_runtime(loaded)
+        assert "OPENAI_API_KEY is not set, or to the 'unused' of `extproc env`" in str(caught.value.problems[0])
+    (tmp_path / ".env").write_text("OPENAI_API_KEY=sk-real\nexport GEMINI_API_KEY=unused\n")
+    loaded = load(path, {"OPENAI_API_KEY": "unused"})
+    assert loaded.environment == {"OPENAI_API_KEY": "sk-real"}
+    assert list(loaded.config.providers) == ["openai"]

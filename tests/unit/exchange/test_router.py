@@ -368,6 +368,9 @@ def test_tokens_come_from_the_providers_usage():
         "cached": 3,
         "reasoning": 0,
         "cache_write": 0,
+        "total": 16,
+        "model": "gpt-x",
+        "backend": "main",
     }
     assert effects[-1].metadata["llm.extproc.verdicts"] == {"request": "allow", "outcome": "allow"}
 

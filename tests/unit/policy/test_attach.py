@@ -7,7 +7,7 @@ import pytest
 from extproc.config.model import Config
 from extproc.errors import ConfigError, Refused
 from extproc.policy.api import Phase, Scope, Tally
-from extproc.policy.attach import PRINCIPALS, ROUTE, Traits
+from extproc.policy.attach import PRINCIPALS, ROUTES, Traits
 from tests.unit.exchange.support import compiled
 
 BASE = """
@@ -50,15 +50,15 @@ attach:
         ({"headers": {"x-team": "red"}}, "one,two"),
         ({"headers": {"x-team": "blue"}}, "one,two"),
         ({"headers": {"x-team": "darkred"}}, "one"),
-        ({"attributes": {ROUTE: "public"}}, "one,two"),
-        ({"attributes": {ROUTE: "publicity"}}, "one"),
+        ({"attributes": {ROUTES[0]: "public"}}, "one,two"),
+        ({"attributes": {ROUTES[0]: "publicity"}}, "one"),
         ({"attributes": {PRINCIPALS[0]: "spiffe://shop/checkout"}}, "one,two"),
         ({"attributes": {PRINCIPALS[1]: "spiffe://shop/checkout"}}, "one,two"),
         ({"claims": {"groups": ["sales", "finance"]}}, "one,two"),
         ({"claims": {"groups": "finance"}}, "one,two"),
         ({"claims": {"groups": 7}}, "one"),
         ({"claims": {"groups": {"finance": True}}}, "one"),
-        ({"model": "gpt-4", "operation": "chat", "attributes": {ROUTE: "public"}}, "one,three;audit,two"),
+        ({"model": "gpt-4", "operation": "chat", "attributes": {ROUTES[0]: "public"}}, "one,three;audit,two"),
     ],
 )
 def test_every_matching_line_adds(tmp_path, traits, expected):

@@ -140,7 +140,7 @@ def refuse(request, now, **more):
     with pytest.raises(Refused) as caught:
         verify(request, secrets, now, **more)
     assert (caught.value.status, caught.value.code, caught.value.kind) == (
-        401,
+        403,
         "invalid_signature",
         "authentication_error",
     )

@@ -54,7 +54,7 @@ class Service:
         self.faults = []
         self.open_explodes = self.end_explodes = False
 
-    def open(self, name, wake):
+    def open(self, name, wake, route=""):
         if self.open_explodes:
             raise KeyError("MARKER")
         if name != "router":

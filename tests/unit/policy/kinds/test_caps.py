@@ -202,3 +202,65 @@ def test_sizes_of_pictures():
         assert refused(sizes, {"size": size}) == "size"
     assert refused(sizes, {"tools": [{"type": "image_generation", "size": "1024x1024"}]}) == "size"
     assert ask(sizes, {"size": "x"})[0].why == "The size must be one of: 512x512, auto."
+
+
+def turn(text):
+    return {"messages": [{"role": "user", "content": text}]}
+
+
+NOVA = {"messages": [{"role": "user", "content": [{"text": "Hi"}]}]}
+MAKERS = [
+    ("amazon.nova-lite-v1:0", NOVA, ("inferenceConfig", "maxTokens")),
+    ("us.amazon.nova-pro-v1:0", {**NOVA, "inferenceConfig": {"topP": 1}}, ("inferenceConfig", "maxTokens")),
+    ("meta.llama3-70b-instruct-v1:0", {"prompt": "Hi"}, ("max_gen_len",)),
+    ("amazon.titan-text-express-v1", {"inputText": "Hi"}, ("textGenerationConfig", "maxTokenCount")),
+    ("mistral.mistral-7b-instruct-v0:2", {"prompt": "Hi"}, ("max_tokens",)),
+    ("mistral.mistral-large-2407-v1:0", turn("Hi"), ("max_tokens",)),
+    ("cohere.command-r-v1:0", {"message": "Hi"}, ("max_tokens",)),
+    ("cohere.command-text-v14", {"prompt": "Hi"}, ("max_tokens",)),
+    ("ai21.j2-ultra-v1", {"prompt": "Hi"}, ("maxTokens",)),
+    ("ai21.jamba-1-5-large-v1:0", turn("Hi"), ("max_tokens",)),
+    ("openai.gpt-oss-20b-1:0", turn("Hi"), ("max_completion_tokens",)),
+    ("deepseek.r1-v1:0", {"prompt": "Hi"}, ("max_tokens",)),
+    # the name does not tell, the body does
+    ("my-profile", {"inputText": "Hi"}, ("textGenerationConfig", "maxTokenCount")),
+    ("my-profile", {**NOVA, "schemaVersion": "messages-v1"}, ("inferenceConfig", "maxTokens")),
+    ("my-profile", NOVA, ("inferenceConfig", "maxTokens")),
+    ("my-profile", turn("Hi"), ("max_tokens",)),
+]
+
+
+@pytest.mark.parametrize(("model", "body", "path"), MAKERS)
+def test_invoke_model_is_limited_in_its_makers_words_alone(model, body, path):
+    decision, _ = ask(CLAMP, body, model=model, format="bedrock-invoke")
+    *around, last = path
+    expected = {**body, last: 50} if not around else {**body, around[0]: {**body.get(around[0], {}), last: 50}}
+    assert decision.body == expected
+    _, name = ask(REJECT, body, model=model, format="bedrock-invoke")
+    assert name == ["output_tokens"]
+
+
+@pytest.mark.parametrize(("model", "body", "path"), MAKERS)
+def test_invoke_model_that_is_limited_stays(model, body, path):
+    *around, last = path
+    limited = {**body, **({around[0]: {last: 9}} if around else {last: 9})}
+    assert ask(CLAMP, limited, model=model, format="bedrock-invoke")[0].edits == []
+    over = {**body, **({around[0]: {last: 900}} if around else {last: 900})}
+    decision, _ = ask(CLAMP, over, model=model, format="bedrock-invoke")
+    assert decision.body == {**body, **({around[0]: {last: 100}} if around else {last: 100})}
+
+
+def test_another_makers_words_limit_nothing():
+    decision, _ = ask(CLAMP, {"prompt": "Hi", "max_tokens": 9}, model="meta.llama3-8b", format="bedrock-invoke")
+    assert decision.body["max_gen_len"] == 50
+    old = {**NOVA, "inferenceConfig": {"max_new_tokens": 9}}
+    assert ask(CLAMP, old, model="amazon.nova-micro-v1:0", format="bedrock-invoke")[0].edits == []
+
+
+def test_a_body_nobody_knows_must_limit_itself():
+    """Llama's and Mistral's look alike; a member too many is an error at either."""
+    assert refused(CLAMP, {"prompt": "Hi"}, model="my-profile", format="bedrock-invoke") == "output_tokens"
+    assert refused(CLAMP, {"prompt": "Hi", "max_gen_len": 9}, model="my-profile", format="bedrock-invoke") is None
+    wish = {"kind": "caps", "max_output_tokens": {"default": 50}}
+    decision, _ = ask(wish, {"prompt": "Hi"}, model="my-profile", format="bedrock-invoke")
+    assert (decision.outcome, decision.edits) == (Outcome.ALLOW, [])

@@ -152,3 +152,23 @@ def test_nothing_in_the_body_overrules_a_replaced_model():
         "extra_body": {"x": 1},
     }
     assert rewritten({"models": {"gpt-*": "small"}}, {"x": 1}, model="gpt-4") == {"x": 1}
+
+
+@pytest.mark.parametrize(
+    ("model", "body", "after"),
+    [
+        ("amazon.nova-lite-v1:0", {"messages": [], "system": [{"text": "s"}]},
+         {"messages": [], "system": [{"text": "A"}, {"text": "s"}]}),
+        ("amazon.nova-lite-v1:0", {"messages": []}, {"messages": [], "system": [{"text": "A"}]}),
+        ("mistral.mistral-large-2407-v1:0", {"messages": [{"role": "user", "content": "u"}]},
+         {"messages": [{"role": "system", "content": "A"}, {"role": "user", "content": "u"}]}),
+        ("openai.gpt-oss-20b-1:0", {"messages": []}, {"messages": [{"role": "system", "content": "A"}]}),
+        ("cohere.command-r-v1:0", {"message": "u"}, {"message": "u", "preamble": "A"}),
+        ("meta.llama3-70b-instruct-v1:0", {"prompt": "u"}, {"prompt": "u"}),
+        ("amazon.titan-text-express-v1", {"inputText": "u"}, {"inputText": "u"}),
+        ("mistral.mistral-7b-instruct-v0:2", {"prompt": "u"}, {"prompt": "u"}),
+    ],
+)  # fmt: skip
+def test_invoke_model_has_the_operators_words_where_its_maker_has_a_place(model, body, after):
+    decision, _ = ask({"kind": "rewrite", "system": {"prepend": "A"}}, body, model=model, format="bedrock-invoke")
+    assert decision.body == after

@@ -1,0 +1,171 @@
+"""The exchange of the guard: a filter on traffic that others route. Nothing is routed, keyed or converted.
+
+What no policy touches goes on as it came, headers too. Credentials are the client's own business with whoever the mesh
+sends it to; so are its path, and errors of Envoy's own.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Final
+
+from extproc import events, operations
+from extproc.errors import Refused
+from extproc.events import Effect, Headers, Mutation, Pairs
+from extproc.exchange import attest, inbound
+from extproc.exchange import headers as hygiene
+from extproc.exchange.answer import Answer, Inspection, WholeAnswer, answer_for, decoder_for
+from extproc.exchange.bodies import Body, is_opaque
+from extproc.exchange.elements import ElementsAnswer
+from extproc.exchange.hooks import Hooks
+from extproc.exchange.inbound import Decided
+from extproc.exchange.inspecting import Inspecting
+from extproc.exchange.receiving import note_sound
+from extproc.exchange.sending import written
+from extproc.exchange.state import State
+from extproc.formats import openai_audio
+from extproc.formats.registry import FORMATS
+from extproc.framing.jsontext import dump, set_member
+from extproc.operations import Asked, Operation
+from extproc.policy.chain import Chain
+
+CLUSTER: Final = "xds.cluster_name"
+ATTEMPT: Final = "upstream.request_attempt_count"
+"""Response attributes: where the mesh has sent a request, and how often."""
+
+_ANY: Final = FORMATS[openai_audio.NAME]
+_SIGNED: Final = "AWS4-HMAC-"
+
+
+class GuardExchange(Inspecting):
+    """See ``Inspecting``."""
+
+    mode = "guard"
+
+    # the request
+
+    def _request_headers(self, event: events.RequestHeaders) -> list[Effect]:
+        self._begin(event)
+        if attest.MARK in event.headers:
+            return self._attested()
+        path = own_path(event.headers.get(":path", ""), self._runtime.config.guard.prefixes)
+        self._speak(operations.spoken(path, operations.hint(event.headers)))
+        method = event.headers.get(":method", "")
+        if method == "OPTIONS" and event.end:
+            return self._let_go("preflight")
+        asked = None if "upgrade" in event.headers else self._find(method, path, event.headers)
+        if asked is None or asked.operation is Operation.HEALTH:
+            return self._unknown()
+        self._take(asked)
+        if is_opaque(self._format):
+            self.record.unscanned = ["body"]
+            return self._let_go(asked.operation)
+        if asked.operation is Operation.MODELS:  # there is nothing of anybody's in it
+            return self._let_go(asked.operation)
+        return self._want_body(asked, end=event.end)
+
+    def _find(self, method: str, path: str, headers: Headers) -> Asked | None:
+        return operations.find(method, path, operations.hint(headers)) or self._runtime.named.find(method, path)
+
+    def _unknown(self) -> list[Effect]:
+        if self._runtime.config.guard.unknown == "block":
+            message = "The gateway cannot read this operation, and lets nothing pass unseen."
+            raise Refused(403, "unknown_operation", message, "permission_error")
+        self.record.unscanned = ["operation"]
+        return self._let_go("unknown")
+
+    def _let_go(self, operation: str) -> list[Effect]:
+        """It goes on, and nobody looks at its answer."""
+        self._state = State.DONE
+        self.record.operation, self.record.end = operation, "passed"
+        return [events.ContinueRequest(), events.Close()]
+
+    def _model(self, body: dict[str, Any]) -> str:
+        named = (self._asked.model if self._asked else None) or self._format.model(body)
+        return inbound.check_model(named, ()) if named else ""
+
+    def _forward(self, decided: Decided, read: Body, received: bytes) -> list[Effect]:
+        raw = self._renamed(decided)
+        remove = tuple(name for name in self._headers if name.startswith(hygiene.PREFIX))
+        said: Pairs = (*decided.headers.items(), ("accept-encoding", "identity"))
+        body = None
+        if raw is not read.raw:
+            if self._headers.get("authorization", "").startswith(_SIGNED):
+                message = "What a policy would take out of this request cannot be taken out: its client has signed it."
+                raise Refused(403, "signed_request", message, "permission_error")
+            body, media = written(read, raw)
+            said += (("content-type", media), ("content-length", str(len(body))))
+            remove += tuple(name for name in hygiene.CHANGED if name in self._headers and name != "content-length")
+        self._state, self._idle = State.SENT, math.inf  # how long an answer may be silent, others decide
+        mutation = Mutation(set=said, remove=remove)
+        return [events.ContinueRequest(mutation) if self._bare else events.ContinueBody(body, mutation)]
+
+    def _renamed(self, decided: Decided) -> bytes:
+        """The request's JSON, with the model that a policy has chosen in the place of the client's."""
+        asked = self._asked or Asked(Operation.CHAT)
+        if decided.model == self.record.model:
+            return decided.sent
+        if asked.model is not None:
+            self.record.losses.append("model: the path names it, and paths are not changed here")
+            return decided.sent
+        return set_member(decided.sent, "model", dump(decided.model))
+
+    # the answer
+
+    def _replied(self, event: events.ResponseHeaders) -> None:
+        self.record.backend = str(event.attributes.get(CLUSTER, ""))
+        self.record.attempts = int(event.attributes.get(ATTEMPT, 0))
+
+    def _of_envoy(self, event: events.ResponseHeaders, status: int, details: str) -> list[Effect]:
+        """Envoy's own replies, and those of the mesh's other filters, pass as they are."""
+        return self._passed(event, status)
+
+    def _passed(self, event: events.ResponseHeaders, status: int) -> list[Effect]:
+        self._state = State.DONE if event.end else State.PASSED
+        self.record.request_id = self.record.request_id or hygiene.request_id({})
+        self.record.status, self.record.end = status, "passed"
+        return [events.ContinueResponse()]
+
+    def _passed_body(self, event: events.ResponseBody) -> list[Effect]:
+        if event.end:
+            self._state = State.DONE
+        return [events.Send(event.body, event.end)]
+
+    def _passed_trailers(self, event: events.ResponseTrailers) -> list[Effect]:
+        self._state = State.DONE
+        return [events.DropTrailers(request=False, names=())]
+
+    def _receive(
+        self, event: events.ResponseHeaders, status: int, chain: Chain, *, listens: bool
+    ) -> tuple[Answer, Mutation, Hooks | None]:
+        asked = self._asked or Asked(Operation.CHAT)
+        looked = Inspection(
+            self._runtime,
+            chain,
+            self._tally,
+            self._meter,
+            self._format,
+            listens=listens,
+            hooks=self._hooks(listed=False),
+        )
+        media = event.headers.get("content-type", "").partition(";")[0].strip().lower()
+        note_sound(looked, asked.operation, media, self.record)
+        if (
+            status != 200
+        ):  # whosever error it is, every string of it is looked at: the provider's, or a page of some proxy
+            looked.format, looked.text = _ANY, not media.endswith("json")
+        answer = answer_for(event.headers, status, looked)
+        if asked.listed and status == 200 and isinstance(answer, WholeAnswer):
+            decoder = decoder_for(event.headers, self._runtime.config.gateway.max_body)
+            answer = ElementsAnswer(looked, decoder)
+        remove = [name for name in event.headers if name.startswith(hygiene.PREFIX)]
+        remove += [name for name in hygiene.CHANGED if name in event.headers] if answer.changes else []
+        return answer, Mutation(remove=tuple(remove)), looked.hooks
+
+
+def own_path(target: str, prefixes: list[str]) -> str:
+    """A request's path as the API has it, without what a mesh puts before it."""
+    for prefix in sorted(prefixes, key=len, reverse=True):
+        if target.startswith(f"{prefix}/"):
+            return target.removeprefix(prefix)
+    return target

@@ -1,0 +1,176 @@
+"""The exchange in the shadow: it sees what a guard would see, says nothing, and records what the guard would have done.
+
+Envoy (``observability_mode``) sends copies and waits for nothing, so that a request comes in pieces, and its answer while
+a service is still asked about the request.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import deque
+from collections.abc import Callable
+
+from extproc import events
+from extproc.budget import Budget
+from extproc.errors import Refused
+from extproc.events import Effect
+from extproc.exchange.base import Exchange
+from extproc.exchange.guarding import GuardExchange
+from extproc.exchange.judging import Found, Question
+from extproc.exchange.state import State
+from extproc.runtime import Runtime
+from extproc.telemetry import Record
+
+
+class _Guard(GuardExchange):
+    """What would have been done."""
+
+    mode = "shadow"
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing more is to be seen."""
+        return self._state is State.DONE
+
+    @property
+    def judged(self) -> bool:
+        """Whether a service has yet to judge the request."""
+        return self._state is State.JUDGED
+
+    def give_up(self, refused: Refused) -> None:
+        """Look at nothing more of it."""
+        if not self.done:
+            self._refuse(refused)
+
+    def _elapsed(self) -> float:
+        """To the last event: Envoy may close the stream seconds after it."""
+        return (self._heard - self._started) * 1000
+
+
+class ShadowExchange(Exchange):
+    """See ``Exchange``. Arguments as those of ``Inspecting``."""
+
+    answered = True  # nothing that is said or left unsaid here changes anything
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        budget: Budget | None = None,
+        clock: Callable[[], float] = time.perf_counter,
+        now: Callable[[], float] = time.time,
+        route: str = "",
+    ) -> None:
+        self._budget = budget or Budget(sys.maxsize)
+        self._guard = _Guard(runtime, self._budget, clock, now, route)
+        self._most = runtime.config.gateway.max_body
+        self._body: list[bytes] | None = []
+        self._later: deque[events.Event] = deque()
+        self._held = 0
+        self._finished = False
+
+    @property
+    def record(self) -> Record:
+        """As far as it goes."""
+        return self._guard.record
+
+    def receive(self, event: events.Event) -> list[Effect]:
+        """See ``Exchange``."""
+        if isinstance(event, events.RequestBody):
+            self._collect(event.body, end=event.end)
+        elif isinstance(event, events.RequestTrailers):
+            self._collect(b"", end=True)
+        else:
+            self._see(event)
+        return []
+
+    def _collect(self, piece: bytes, *, end: bool) -> None:
+        if self._body is None or self._guard.done:
+            return
+        if self._hold(len(piece)):
+            self._body.append(piece)
+        if end and self._body is not None:
+            body, self._body = b"".join(self._body), None
+            self._let_go(len(body))
+            self._see(events.RequestBody(body, True))
+
+    def _hold(self, size: int) -> bool:
+        """Whether there is room for so many bytes more; if not, nothing more of this exchange is looked at."""
+        self._held += size
+        if not self._budget.change(size):
+            self._stop(Refused(503, "overloaded", "The gateway is overloaded.", "api_error"))
+        elif self._held > self._most:
+            self._stop(Refused(413, "too_large", f"The request is larger than {self._most} bytes."))
+        else:
+            return True
+        return False
+
+    def _let_go(self, size: int) -> None:
+        self._held -= size
+        self._budget.change(-size)
+
+    def _stop(self, refused: Refused) -> None:
+        self._body = None
+        self._later.clear()
+        self._let_go(self._held)
+        self._guard.give_up(refused)
+
+    def _see(self, event: events.Event) -> None:
+        """In order: what comes while a request is judged has to wait."""
+        if not self._guard.judged:
+            self._guard.receive(event)
+        elif self._hold(len(event.body) if isinstance(event, events.ResponseBody) else 0):
+            self._later.append(event)
+
+    def tick(self) -> list[Effect]:
+        """See ``Exchange``."""
+        self._guard.tick()
+        while self._later and not self._guard.judged:
+            event = self._later.popleft()
+            if isinstance(event, events.ResponseBody):
+                self._let_go(len(event.body))
+            self._guard.receive(event)
+        return []
+
+    @property
+    def held(self) -> int:
+        """See ``Exchange``."""
+        return self._guard.held + self._held
+
+    @property
+    def due(self) -> float | None:
+        """See ``Exchange``."""
+        return self._guard.due
+
+    def overloaded(self) -> list[Effect]:
+        """See ``Exchange``."""
+        if self._body and not self._guard.done:
+            self._stop(Refused(503, "overloaded", "The gateway is overloaded.", "api_error"))
+        return []
+
+    def questions(self) -> list[Question]:
+        """See ``Exchange``."""
+        return self._guard.questions()
+
+    def told(self, question: Question, found: Found) -> None:
+        """See ``Exchange``."""
+        self._guard.told(question, found)
+
+    def finish(self) -> Record:
+        """See ``Exchange``. Envoy waits for no service; the record does."""
+        if self._guard.waits:
+            return self._guard.measure()
+        return self._finish()
+
+    def _finish(self) -> Record:
+        self._finished = True
+        self._let_go(self._held)
+        return self._guard.finish()
+
+    def add_late(self) -> None:
+        """See ``Exchange``."""
+        if self._finished:
+            self._guard.add_late()
+        else:
+            self.tick()
+            self._finish()
