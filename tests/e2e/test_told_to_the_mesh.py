@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
+from extproc.envoy import binary, process
+from extproc.errors import StartupError
 from tests.e2e.shop import Proxy, Shop, chat, waited
 from tests.e2e.shop_traffic import ask_models, said
 
@@ -108,3 +110,38 @@ def test_logs_and_filters_know_what_was_found(shop: Shop, proxy: tuple[Proxy, Pa
     assert ask_models(envoy, chat("xyzzy")).status == 400
     line = last(log, 3)
     assert (line["verdicts"]["request"], line["verdicts"]["blocked_by"]) == ("block", "forbidden")
+
+
+def blocks() -> list[Any]:
+    """What docs/metadata.md tells users to write."""
+    page = (Path(__file__).parents[2] / "docs" / "metadata.md").read_text("utf-8")
+    return [yaml.safe_load(each.partition("```")[0]) for each in page.split("```yaml\n")[1:]]
+
+
+def test_the_page_says_what_is_tried_here(tmp_path: Path) -> None:
+    log, rbac, limits = blocks()
+    assert rbac == [REFUSED]
+    assert set(log["log_format"]["json_format"].values()) == {
+        "%DYNAMIC_METADATA(llm.extproc.verdicts)%",
+        "%DYNAMIC_METADATA(llm.extproc.usage:total)%",
+    }
+    route = {"match": {"prefix": "/"}, "direct_response": {"status": 200}}
+    host = {"name": "all", "domains": ["*"], "routes": [route], **limits}
+    manager = {
+        "@type": f"{TYPE}.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        "stat_prefix": "x",
+        "route_config": {"virtual_hosts": [host]},
+        "http_filters": [
+            {"name": "envoy.filters.http.router", "typed_config": {"@type": f"{TYPE}.filters.http.router.v3.Router"}}
+        ],
+    }
+    chain = {"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]}
+    address = {"socket_address": {"address": "127.0.0.1", "port_value": 0}}
+    listener = {"name": "x", "address": address, "filter_chains": [chain]}
+    path = tmp_path / "envoy.yaml"
+    path.write_text(yaml.safe_dump({"static_resources": {"listeners": [listener]}}), "utf-8")
+    process.validate(binary.find(), path)
+    host["rate_limits"][0]["hits_addend"] = {"format": 3}
+    path.write_text(yaml.safe_dump({"static_resources": {"listeners": [listener]}}), "utf-8")
+    with pytest.raises(StartupError):
+        process.validate(binary.find(), path)
