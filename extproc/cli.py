@@ -14,6 +14,7 @@ from extproc.attest.command import attest
 from extproc.demo.command import SCENES, scenes
 from extproc.errors import ConfigError, StartupError
 from extproc.policy.api import Phase, Scope
+from extproc.render.command import arguments as targets
 from extproc.version import __version__
 
 
@@ -92,9 +93,7 @@ def _parser() -> argparse.ArgumentParser:
     config.add_argument("--schema", action="store_true", help="print the JSON Schema of the configuration file instead")
 
     render = _command(commands_, "render", commands.render, "print configuration for others")
-    render.add_argument("target", choices=["envoy"], help="envoy: one self-contained bootstrap for Envoy")
-    _configured(render)
-    _placed(render)
+    targets(render, _configured, _placed)
     return parser
 
 

@@ -20,16 +20,17 @@ from extproc.clients import Reach
 from extproc.config.load import Loaded, load
 from extproc.config.model import Config
 from extproc.demo.command import demo as demo_
-from extproc.envoy import binary, bootstrap, process, static
+from extproc.envoy import binary, bootstrap, process, static, versions
 from extproc.errors import ConfigError, Problem, StartupError
 from extproc.framing.jsontext import dump_pretty
-from extproc.gateway import Options, layout_for, system_ca, upstream_ca
+from extproc.gateway import Options, layout_for, only_elsewhere, system_ca, upstream_ca
 from extproc.live import look, require_ports
 from extproc.loop import run
 from extproc.policy import packs
 from extproc.processor import serving
 from extproc.providers.known import KNOWN
 from extproc.record import Gateway, find, recorded, tell
+from extproc.render.command import render as render_
 from extproc.runtime import Runtime, compile_runtime, effective
 from extproc.signals import ORDERS, Signals, until_stopped
 from extproc.supervisor import Ports, running
@@ -157,6 +158,7 @@ async def _serve(runtime: Runtime, log: Log, options: argparse.Namespace) -> int
     signals = Signals()
     layout, _ = layout_for(runtime, _run_folder(options), _state(options))
     if options.write_envoy:
+        only_elsewhere(runtime)
         bootstrap.write(runtime, layout)
     async with serving(runtime, log, layout, lambda: _load(options, {})) as (processor, health):
         details = (
@@ -222,9 +224,12 @@ def _check_with_envoy(runtime: Runtime, options: argparse.Namespace) -> None:
             raise
         print(f"not checked by Envoy: {error}")
         return
+    version = versions.of(envoy)
+    for each in versions.cautions(version, versions.uses(runtime)):
+        print(f"warning: {each}")
     with tempfile.TemporaryDirectory(prefix="extproc-") as name:
         folder = Path(name)
-        layout, _ = layout_for(runtime, folder, folder)
+        layout, _ = layout_for(runtime, folder, folder, version)
         layout.bootstrap.write_text(static.text(runtime, layout), "utf-8")
         process.validate(envoy, layout.bootstrap)
     print("checked by Envoy: ok")
@@ -246,11 +251,8 @@ def schema() -> str:
 
 
 def render(options: argparse.Namespace) -> int:
-    """One self-contained bootstrap on standard output."""
-    _, runtime = _runtime(options)
-    layout, _ = layout_for(runtime, _run_folder(options), _state(options))
-    print(static.text(runtime, layout), end="")
-    return 0
+    """Configuration for others (see ``extproc.render``)."""
+    return render_(options, lambda: _runtime(options)[1], _run_folder(options), _state(options))
 
 
 # what the commands share
@@ -264,7 +266,7 @@ def _runtime(options: argparse.Namespace, overrides: dict[str, str] | None = Non
 def _load(options: argparse.Namespace, overrides: dict[str, str]) -> Loaded:
     named = _named(options)
     loaded = load(named, {**os.environ, **overrides})
-    if not named and not loaded.config.providers:
+    if named is None and not loaded.config.providers:
         raise ConfigError([Problem(_NO_PROVIDERS)])
     return loaded
 

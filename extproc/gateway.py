@@ -17,8 +17,9 @@ from extproc.errors import StartupError
 from extproc.runtime import Runtime
 from extproc.service import Service
 from extproc.transport.base import Transport
-from extproc.transport.grpcio import GrpcTransport
+from extproc.transport.grpcio import Admission, GrpcTransport
 from extproc.transport.native import NativeTransport
+from extproc.transport.tls import Certificates, Files
 
 _BUNDLES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
 
@@ -57,8 +58,11 @@ def _first_file(candidates: Sequence[str | None]) -> str:
     return next((str(Path(each).resolve()) for each in candidates if each and Path(each).is_file()), "")
 
 
-def layout_for(runtime: Runtime, run: Path, state: Path) -> tuple[Layout, Path | None]:
-    """Where everything is, making the development certificate where it is needed; and the authority clients trust."""
+def layout_for(runtime: Runtime, run: Path, state: Path, envoy: str = "") -> tuple[Layout, Path | None]:
+    """Where everything is, making the development certificate where it is needed; and the authority clients trust.
+
+    ``envoy`` is the version of Envoy that reads the files; empty for the newest.
+    """
     gateway = runtime.config.gateway
     cert = key = run / "unused.pem"
     ca = None
@@ -70,7 +74,7 @@ def layout_for(runtime: Runtime, run: Path, state: Path) -> tuple[Layout, Path |
     elif gateway.tls == "auto" and not runtime.guards_only:
         hosts = () if gateway.address in ("0.0.0.0", "::") else (gateway.address,)  # noqa: S104
         cert, key, ca = certificates.ensure(state / "tls", hosts)
-    return Layout(run, cert, key, upstream_ca(runtime), processor_addresses(runtime, run)), ca
+    return Layout(run, cert, key, upstream_ca(runtime), processor_addresses(runtime, run), envoy), ca
 
 
 def processor_addresses(runtime: Runtime, run: Path) -> tuple[str, ...]:
@@ -95,4 +99,26 @@ def transport_for(
     max_body = runtime.config.gateway.max_body
     if listener is not None:
         return NativeTransport(service, listener, max_body)
-    return GrpcTransport(service, f"unix:{address}" if address.startswith("/") else address, max_body, patience)
+    where = f"unix:{address}" if address.startswith("/") else address
+    return GrpcTransport(service, where, max_body, patience, _admission(runtime))
+
+
+def _admission(runtime: Runtime) -> Admission | None:
+    tls = runtime.config.processor.tls
+    if tls is None:
+        return None
+    cert, key, client_ca = (Path(each).resolve() for each in (tls.cert, tls.key, tls.client_ca))
+    return Admission(Certificates(Files(cert, key, client_ca)), tuple(tls.names))
+
+
+def only_elsewhere(runtime: Runtime) -> None:
+    """Refuse what is meant for an Envoy elsewhere where the Envoy is ours.
+
+    Raises:
+        StartupError: ``processor.tls`` is set; our own Envoy has no certificate to show.
+    """
+    if runtime.config.processor.tls:
+        raise StartupError(
+            "processor.tls is for an Envoy elsewhere (extproc serve, and extproc render for its side); the Envoy that is "
+            "started here needs none: take it out, and let processor.bind begin with unix:"
+        )

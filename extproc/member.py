@@ -28,6 +28,7 @@ def order(op: str, loaded: Loaded, generation: int, packs: Path | None, **more: 
         "config": loaded.config.model_dump(mode="json", exclude_unset=True),
         "environment": dict(loaded.environment),
         "folder": str(loaded.folder.resolve()),
+        "files": [str(each) for each in loaded.source.files],
         "generation": generation,
         "packs": str(packs) if packs else "",
         **more,

@@ -9,6 +9,7 @@ from typing import Final
 
 from extproc.config.load import Loaded
 from extproc.envoy.layout import Layout
+from extproc.errors import StartupError
 from extproc.health import HealthServer, Probes
 from extproc.pool import Pool
 from extproc.reloading import PROCESSOR_RESTART, Reloading
@@ -44,8 +45,14 @@ class Processor(Reloading):
             probes = Probes(
                 lambda: not self._draining and bool(self.pool.pids), self._metrics, self.drain, self.totals.sightings
             )
-            self._health = HealthServer(health.address, health.port, probes)
-            await self._health.start()
+            server = HealthServer(health.address, health.port, probes)
+            try:
+                await server.start()
+                self._health = server
+            except StartupError as error:
+                if "port" in health.model_fields_set:
+                    raise
+                self._log.notice("no-probes", "there are no probes and no metrics", why=str(error))
         if self._read_again:
             self._watching = asyncio.ensure_future(self._watch_files())
         return self._health.port if self._health else None

@@ -182,6 +182,7 @@ class Service:
 
     def _exchange(self, filter_name: str, route: str) -> Exchange:
         runtime = self._runtime()
+        filter_name = filter_name or runtime.config.guard.unnamed
         if filter_name == "upstream":
             return UpstreamExchange(runtime)
         self._budget.limit = runtime.config.processor.max_in_flight

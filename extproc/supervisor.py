@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Final
 
 from extproc.config.load import Loaded
-from extproc.envoy import binary, bootstrap, clusters, process, routes, static
+from extproc.envoy import binary, bootstrap, clusters, process, routes, static, versions
 from extproc.envoy.layout import Layout
 from extproc.envoy.types import Json
 from extproc.errors import StartupError
-from extproc.gateway import Options, layout_for
+from extproc.gateway import Options, layout_for, only_elsewhere
 from extproc.health import HealthServer, Probes
 from extproc.live import require_ports
 from extproc.pool import Pool
@@ -57,11 +57,14 @@ class Supervisor(Reloading):
 
     def __init__(self, runtime: Runtime, log: Log, options: Options, read: Callable[[], Loaded] | None = None) -> None:
         super().__init__(routing(runtime), log, read)
+        only_elsewhere(runtime)
         self._options = options
         self._run = Path(tempfile.mkdtemp(prefix="extproc-"))
-        self._layout, self._ca = layout_for(runtime, self._run, options.state)
-        self.pool = Pool(self._layout.processors, runtime.config.processor.native, log, self.totals, runtime.packs)
         self._binary = binary.find(options.envoy)
+        version = versions.of(self._binary)
+        self._cautions = versions.cautions(version, versions.uses(runtime))
+        self._layout, self._ca = layout_for(runtime, self._run, options.state, version)
+        self.pool = Pool(self._layout.processors, runtime.config.processor.native, log, self.totals, runtime.packs)
         self._envoy = self._new_envoy()
         self._health: HealthServer | None = None
         self._draining = asyncio.Event()
@@ -93,6 +96,8 @@ class Supervisor(Reloading):
             StartupError: something cannot be started.
         """
         require_ports(self.runtime)
+        for each in self._cautions:
+            self._log.notice("envoy-caution", each)
         bootstrap.write(self.runtime, self._layout)
         await self.pool.start(self.runtime.loaded, self.runtime.generation)
         try:

@@ -190,7 +190,8 @@ def _settle() -> None:
 
 def _compiled(message: dict[str, Any], before: Runtime | None = None) -> Runtime:
     config = Config.model_validate(message["config"])
-    loaded = Loaded(config, Source(), message["environment"], Path(message["folder"]))
+    source = Source(files=[Path(each) for each in message["files"]])
+    loaded = Loaded(config, source, message["environment"], Path(message["folder"]))
     packs = Path(message["packs"]) if message["packs"] else None
     return compile_runtime(loaded, message["generation"], packs, before)
 

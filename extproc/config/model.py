@@ -64,10 +64,24 @@ class Gateway(Strict):
     )
 
 
+class ProcessorTls(Strict):
+    """Mutual TLS between an Envoy elsewhere and the processor. The files are read again when they change."""
+
+    cert: str = Field(description="path of the processor's certificate chain (PEM)")
+    key: str = Field(description="path of its private key (PEM)")
+    client_ca: str = Field(description="path of the authorities whose clients may call (PEM)")
+    names: list[Annotated[str, Field(pattern=r"^[A-Za-z0-9][^*\s]*\*?$")]] = Field(
+        [],
+        description="which of those clients: DNS names or URIs (`spiffe://…`) of their certificates, exactly or up to a "
+        "final `*`; absent: all of them",
+    )
+
+
 class Processor(Strict):
     """The service Envoy asks."""
 
     bind: str = Field("unix:run/w{n}.sock", description="`unix:PATH` with `{n}` for the worker, or HOST:PORT")
+    tls: ProcessorTls | None = Field(None, description="for HOST:PORT: who may call; absent: whoever reaches it")
     transport: Literal["auto", "native", "grpcio"] = Field(
         "auto", description="auto: native on Unix sockets, grpcio (gRPC's own library, slower, any address) elsewhere"
     )
@@ -88,6 +102,8 @@ class Processor(Strict):
     def _transport(self) -> Self:
         if self.transport == "native" and not self.bind.startswith("unix:"):
             raise ValueError("transport native needs a Unix socket: bind must begin with unix:")
+        if self.tls and self.bind.startswith("unix:"):
+            raise ValueError("tls is for bind: HOST:PORT; a Unix socket is for its owner alone")
         return self
 
     @property
@@ -104,6 +120,10 @@ class Guard(Strict):
     )
     prefixes: list[Annotated[str, Field(pattern=r"^(/[A-Za-z0-9._~-]+)+$")]] = Field(
         [], description="beginnings of paths before those of the API's own, for example /llm"
+    )
+    unnamed: Literal["refuse", "guard", "shadow"] = Field(
+        "refuse",
+        description="what a call of Envoy's is that does not say which filter it comes from, as Envoy Gateway's do",
     )
 
 

@@ -9,9 +9,10 @@ from typing import Any
 import yaml
 
 from extproc.config.model import Config
-from extproc.envoy import clusters, routes, types
+from extproc.envoy import clusters, routes, types, versions
 from extproc.envoy.filters import router_filter
 from extproc.envoy.layout import Layout
+from extproc.envoy.processor import Processor, processor_cluster
 from extproc.envoy.types import Json, typed
 from extproc.exchange.outgoing import USAGE
 from extproc.exchange.replies import VERDICTS
@@ -30,7 +31,7 @@ def bootstrap(runtime: Runtime, layout: Layout) -> Json:
     return {
         "node": {"id": "llm-extproc", "cluster": "llm-extproc"},
         "admin": types.address("127.0.0.1", gateway.admin_port),
-        "static_resources": {"listeners": listeners, "clusters": [clusters.processor_cluster(layout)]},
+        "static_resources": {"listeners": listeners, "clusters": [processor_cluster(Processor(layout.processors))]},
         "dynamic_resources": {"cds_config": _watched(layout.clusters, layout)},
         "overload_manager": _overload(),
         # what a burst took is given back, a little every second; Envoy's own default is to keep it
@@ -80,11 +81,10 @@ def _listener(name: str, host: str, port: int, config: Config, layout: Layout, *
     return {
         "name": name,
         **types.address(host, port),
-        "per_connection_buffer_limit_bytes": types.BUFFER,
+        "per_connection_buffer_limit_bytes": versions.connection_buffer(layout.envoy, config.gateway.max_body),
         "enable_reuse_port": False,  # with it, another process could listen on the same port, and get half of the clients
-        "connection_balance_config": {
-            "exact_balance": {}
-        },  # of one socket, the thread that wakes first would take most
+        # of one socket, the thread that wakes first would take most
+        "connection_balance_config": {"exact_balance": {}},
         "filter_chains": [chain],
     }
 

@@ -1,78 +1,16 @@
-"""Clusters: one for the processor, one for each model group with its backends as endpoints in priorities."""
+"""Clusters: one for each model group, with its backends as endpoints in priorities."""
 
 from __future__ import annotations
 
-from extproc.envoy import types
+from extproc.envoy import types, versions
 from extproc.envoy.filters import upstream_filter
 from extproc.envoy.layout import Layout
 from extproc.envoy.types import Json, seconds, typed
 from extproc.groups import Backend, Group
 from extproc.runtime import Runtime
-from extproc.wire import SERVICE
 
 _PATIENCE = 15.0
 """Envoy's own timers come after the processor's, which can still tell the client what happened."""
-_WINDOW = 65536
-"""A processor that stops reading stops the provider after this much, instead of 17 MB a stream."""
-
-
-def processor_cluster(layout: Layout) -> Json:
-    """The workers, one endpoint each; LEAST_REQUEST spreads streams where SO_REUSEPORT would not."""
-    return {
-        "name": types.PROCESSOR_CLUSTER,
-        "type": "STRICT_DNS" if any(not each.startswith("/") for each in layout.processors) else "STATIC",
-        "connect_timeout": "1s",
-        "lb_policy": "LEAST_REQUEST",
-        "load_assignment": {
-            "cluster_name": types.PROCESSOR_CLUSTER,
-            "endpoints": [{"lb_endpoints": [{"endpoint": _endpoint(each)} for each in layout.processors]}],
-        },
-        "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
-        # a worker that died is found by its refused connection, one that stands still only by asking it
-        "health_checks": [
-            {
-                # busy is not dead; and where there is no other worker, nothing is gained by giving this one up early
-                "timeout": "1s" if len(layout.processors) > 1 else "2s",
-                "interval": "0.5s",
-                "no_traffic_interval": "0.5s",
-                "unhealthy_threshold": 2,
-                "healthy_threshold": 1,
-                "grpc_health_check": {"service_name": SERVICE},
-            }
-        ],
-        "outlier_detection": {
-            "consecutive_local_origin_failure": 1,
-            "split_external_local_origin_errors": True,
-            "enforcing_consecutive_5xx": 0,
-            "enforcing_success_rate": 0,
-            "enforcing_local_origin_success_rate": 0,
-            "interval": "0.5s",
-            "base_ejection_time": "1s",
-            "max_ejection_time": "5s",
-            "max_ejection_percent": 100,
-        },
-        "circuit_breakers": {
-            "thresholds": [{"max_requests": 100000, "max_pending_requests": 100000, "max_retries": 1000}]
-        },
-        "typed_extension_protocol_options": {
-            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": typed(
-                types.HTTP_OPTIONS,
-                explicit_http_config={
-                    "http2_protocol_options": {
-                        "initial_stream_window_size": _WINDOW,
-                        "initial_connection_window_size": 16 * _WINDOW,
-                    }
-                },
-            )
-        },
-    }
-
-
-def _endpoint(processor: str) -> Json:
-    if processor.startswith("/"):
-        return {"address": {"pipe": {"path": processor}}}
-    host, _, port = processor.rpartition(":")
-    return types.address(host.strip("[]"), int(port))
 
 
 def group_clusters(runtime: Runtime, layout: Layout) -> list[Json]:
@@ -94,7 +32,7 @@ def _group_cluster(runtime: Runtime, group: Group, layout: Layout) -> Json:
         "type": "STRICT_DNS",
         "dns_lookup_family": "V4_PREFERRED",
         "connect_timeout": "5s",
-        "per_connection_buffer_limit_bytes": types.BUFFER,
+        "per_connection_buffer_limit_bytes": versions.connection_buffer(layout.envoy, runtime.config.gateway.max_body),
         "load_assignment": {"cluster_name": group.slug, "endpoints": _localities(group)},
         "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
         "circuit_breakers": {

@@ -12,7 +12,7 @@ class Layout:
 
     ``run`` is for this run alone; ``cert`` and ``key`` are the listener's certificate (unused without TLS); ``ca`` the
     bundle that provider certificates are checked with; ``processors`` the addresses of the workers: absolute socket
-    paths, or HOST:PORT.
+    paths, or HOST:PORT; ``envoy`` the version of Envoy that reads the files, empty for the newest.
     """
 
     run: Path
@@ -20,6 +20,7 @@ class Layout:
     key: Path
     ca: str
     processors: tuple[str, ...]
+    envoy: str = ""
 
     @property
     def bootstrap(self) -> Path:

@@ -35,6 +35,11 @@ PROCESSOR_CLUSTER: Final = "extproc"
 NOWHERE_CLUSTER: Final = "nowhere"
 ROUTER_FILTER: Final = "llm.extproc.router"
 UPSTREAM_FILTER: Final = "llm.extproc.upstream"
+GUARD_FILTER: Final = "llm.extproc.guard"
+SHADOW_FILTER: Final = "llm.extproc.shadow"
+GUARD_CLUSTER: Final = "llm_extproc"
+SHADOW_CLUSTER: Final = "llm_extproc_shadow"
+"""Guard and shadow may stand in one Envoy, each with a cluster of its own: what bounds the shadow must not bound the guard."""
 ROUTE_CONFIG: Final = "llm"
 
 

@@ -17,7 +17,7 @@ from extproc.exchange import whole
 from extproc.exchange.converting import Conversion
 from extproc.exchange.gate import Words
 from extproc.exchange.hooks import Hooks
-from extproc.exchange.streamed import GuardedStream, only_usage
+from extproc.exchange.streamed import GuardedStream, only_usage, without_usage
 from extproc.formats import openai_audio, subtitles
 from extproc.formats.base import Format
 from extproc.formats.generic import GENERIC
@@ -216,6 +216,8 @@ class ObservedAnswer:
                 value = self._see(event.data) if event.data and _USAGE.search(event.data) else None
                 if not (self._hides and only_usage(value)):
                     kept.append(event.raw)
+                elif rest := without_usage(event.data or b"", value):
+                    kept.append(event.with_data(rest))
         except (DecodeError, LimitExceeded) as error:
             if self._hides:  # it was cut into events, so nobody knows which bytes would be left
                 return self._broken(b"".join(kept), error)
@@ -389,7 +391,7 @@ class WholeAnswer:
         if self._conversion:
             rest = b"".join([*self._conversion.feed(rest), *self._conversion.close()])
         raw = bytes(self._body) + rest
-        if self._inspection.listed and self._status == 200:
+        if self._inspection.listed and not raw.lstrip().startswith(b"["):
             raw = b"[" + raw + b"]"
         return dump(subtitles.opened(raw)) if self._text else raw
 

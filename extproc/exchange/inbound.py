@@ -241,7 +241,7 @@ def redact(format_: Format, decided: Decided, news: Iterable[tuple[Question, Fou
             text = marked(span.text, places)
             if span.json and not readable(text):
                 raise Refused(400, "undecided", "What is left of a tool's arguments would be no JSON.")
-            values[span.path] = dump(text)
+            values[span.path] = dump(span.put(text))
     values |= Signatures(format_).blanked(decided.body, values)
     decided.sent = replace(decided.sent, values)
     decided.body = parse(decided.sent)

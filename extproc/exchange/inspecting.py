@@ -234,6 +234,7 @@ class Inspecting(Exchange):
         """This is what the client asks for."""
         self._asked = asked
         self._speak(asked.format, asked.passage)
+        self._replies.listed = asked.listed
         self.record.operation, self.record.format = str(asked.operation), asked.format
 
     @abstractmethod

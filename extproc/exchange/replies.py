@@ -31,13 +31,14 @@ class Replies:
     """Says things in the client's format, and notes in the exchange's record what was said.
 
     ``format`` is the client's; ``armed`` names the policies that look at this exchange; ``busy`` is the time in seconds that
-    the exchange has taken of the processor so far.
+    the exchange has taken of the processor so far. ``listed``: the client wants whatever is said in an array (Google's streams
+    that are not server-sent events; errors too).
 
     Args:
         now: Unix time in seconds.
     """
 
-    __slots__ = ("_now", "_record", "_runtime", "_tally", "armed", "busy", "format")
+    __slots__ = ("_now", "_record", "_runtime", "_tally", "armed", "busy", "format", "listed")
 
     def __init__(
         self, runtime: Runtime, record: Record, tally: Tally, format_: Format, now: Callable[[], float] = time.time
@@ -47,6 +48,7 @@ class Replies:
         self.busy = 0.0
         self._runtime = runtime
         self.format = format_
+        self.listed = False
         self._record = record
         self.armed = runtime.armed
 
@@ -76,7 +78,8 @@ class Replies:
         self._record.status = status
         self._record.end = self._record.end or "complete"
         headers = (("content-type", media), *self.headers(), *extra)
-        return events.Respond(status, headers, body, f"llm_{code}", self.verdicts())
+        said = b"[" + body + b"]" if self.listed else body
+        return events.Respond(status, headers, said, f"llm_{code}", self.verdicts())
 
     def verdicts(self) -> Mapping[str, Mapping[str, Any]] | None:
         """What policies came to, as dynamic metadata: for access logs, and for the filters of a mesh."""

@@ -26,7 +26,7 @@ from extproc.exchange.whole import silenced
 from extproc.formats.base import Delta, Format, Piece
 from extproc.formats.signed import Signatures
 from extproc.framing.base import Event
-from extproc.framing.jsontext import Path, dump, parse, replace
+from extproc.framing.jsontext import REMOVED, Path, dump, edit, parse, replace
 from extproc.policy.api import Outcome, Phase, Policy, Scope, Style, Tally
 from extproc.policy.chain import Chain, Track
 from extproc.policy.scanner import Op
@@ -123,7 +123,7 @@ class GuardedStream:
             self._end_blocked(self._blocked)
         return self._taken()
 
-    def _take_all(self, events: Iterator[Event]) -> None:
+    def _take_all(self, events: Iterable[Event]) -> None:
         for event in events:
             self._take(event)
             if self._held > self._max_held:
@@ -184,10 +184,18 @@ class GuardedStream:
             value = parse(event.data)
             self._meter.see(value)
             if self.hides_usage and only_usage(value):
+                rest = without_usage(event.data, value)
+                if rest:
+                    self._take_all(self._read(event.with_data(rest)))
                 return
             delta = self._format.delta(value)
             self._repeats.learn(event.data, value, delta)
         self._admit(event, value, delta)
+
+    def _read(self, raw: bytes) -> list[Event]:
+        """Events of our own making."""
+        reader = self._framing.reader(len(raw) + 1)
+        return [*reader.feed(raw), *reader.close()]
 
     def _harmless(self, event: Event) -> bool:
         """Comments, event names and ids are texts too. Those a rule touches are dropped with their event."""
@@ -420,6 +428,18 @@ def _named(frame: Frame) -> bool:
 def only_usage(value: Any) -> bool:
     """Whether an event says nothing but how many tokens were used (OpenAI's last, with no choices)."""
     return isinstance(value, dict) and value.get("choices") == [] and isinstance(value.get("usage"), dict)
+
+
+_OF_EVERY_EVENT: Final = frozenset({
+    "id", "object", "created", "model", "choices", "usage", "system_fingerprint", "service_tier", "obfuscation", "provider",
+})  # fmt: skip
+"""Members that the events before have had, too."""
+
+
+def without_usage(data: bytes, value: Any) -> bytes:
+    """What is left of such an event (``data`` is its payload) without the tokens; empty where it says nothing else."""
+    more = any(child for name, child in value.items() if name not in _OF_EVERY_EVENT)
+    return edit(data, {("usage",): REMOVED}) if more else b""
 
 
 _FIELDS: Final = frozenset({"", "event", "id", "retry"})

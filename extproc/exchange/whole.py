@@ -44,7 +44,9 @@ def inspect(
     decision = _request(chain, value, spans, tally, vault) if asked else _answer(chain, spans, tally)
     if any(spans[index].fixed for index in (*decision.texts, *decision.cuts)):
         return Decision(Outcome.BLOCK, decision.policy), raw
-    values: dict[Path, bytes] = {spans[index].path: dump(text) for index, text in decision.texts.items()}
+    values: dict[Path, bytes] = {
+        spans[index].path: dump(spans[index].put(text)) for index, text in decision.texts.items()
+    }
     if phase is Phase.RESPONSE:
         values = silenced(values, format_.echoes(value, set(values)))
     values |= Signatures(format_).blanked(value, values)

@@ -5,7 +5,7 @@ Spans, pieces and deltas are made for every event; like ``extproc.events`` they 
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping, Set
+from collections.abc import Callable, Hashable, Iterable, Mapping, Set
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -21,6 +21,7 @@ class Span:
     """A text inside a JSON document: where, whose words, and the text; ``json``: the text is itself JSON source.
 
     ``fixed``: it is the name of the member at ``path``. It cannot be replaced: where it would be, everything is refused.
+    ``written``: how a new text is written at ``path``, where the text stands there in another form.
     ``track``, in a whole answer, is equal for texts that are one in its stream: clients show them without a gap.
     """
 
@@ -30,6 +31,11 @@ class Span:
     json: bool = False
     fixed: bool = False
     track: Hashable = None
+    written: Callable[[str], str] | None = None
+
+    def put(self, text: str) -> str:
+        """What to write at ``path`` for another text."""
+        return self.written(text) if self.written else text
 
 
 @dataclass(slots=True)

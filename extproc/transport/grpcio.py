@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import os
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,6 +21,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from extproc.errors import StartupError
 from extproc.service import FILTER, ROUTE, Service, Session, StreamFailed, Turn
 from extproc.transport.sockets import remove_stale
+from extproc.transport.tls import Certificates, admitted
 from extproc.wire import METHOD, SERVICE
 
 _SLACK: Final = 1 << 20
@@ -33,6 +35,14 @@ _TRY_AGAIN: Final = 0.02
 _INTERNAL: Final = "llm-extproc: internal error"
 
 
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """TLS: our certificate, and the names in their certificates of those who may call (none: all of that authority)."""
+
+    certificates: Certificates
+    names: tuple[str, ...] = ()
+
+
 class GrpcTransport:
     """See ``base.Transport``.
 
@@ -41,12 +51,16 @@ class GrpcTransport:
         address: ``unix:PATH`` or ``HOST:PORT``.
         max_message: longest body in a message, in bytes.
         patience: seconds in which a server that stops may still hold the address.
+        tls: our certificate and whom to admit; None for everybody who reaches the address.
     """
 
-    def __init__(self, service: Service, address: str, max_message: int, patience: float = 0.0) -> None:
+    def __init__(
+        self, service: Service, address: str, max_message: int, patience: float = 0.0, tls: Admission | None = None
+    ) -> None:
         self._service = service
         self._address = address
         self._patience = patience
+        self._tls = tls
         self._large = asyncio.Lock()
         self._server = grpc.aio.server(
             options=[
@@ -64,12 +78,12 @@ class GrpcTransport:
 
     async def start(self) -> None:
         """See ``Transport.start``."""
-        await self._bind()
+        await self._bind(self._tls.certificates.credentials() if self._tls else None)
         await self._server.start()
         for name in ("", SERVICE):
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
 
-    async def _bind(self) -> None:
+    async def _bind(self, credentials: grpc.ServerCredentials | None) -> None:
         """Take the address, as soon as it can be had."""
         deadline, wait = time.monotonic() + self._patience, _TRY_AGAIN
         path = self._socket_path()
@@ -80,7 +94,7 @@ class GrpcTransport:
             remove_stale(path)
         while True:
             try:
-                self._take()
+                self._take(credentials)
             except StartupError:
                 if time.monotonic() >= deadline:
                     raise
@@ -89,10 +103,13 @@ class GrpcTransport:
             else:
                 return
 
-    def _take(self) -> None:
+    def _take(self, credentials: grpc.ServerCredentials | None) -> None:
         before = os.umask(0o177)  # the socket is for its owner alone from the first moment
         try:
-            self._server.add_insecure_port(self._address)
+            if credentials:
+                self._server.add_secure_port(self._address, credentials)
+            else:
+                self._server.add_insecure_port(self._address)
         except RuntimeError as error:
             raise StartupError(f"cannot listen on {self._address}") from error
         finally:
@@ -107,6 +124,9 @@ class GrpcTransport:
         return Path(self._address.removeprefix("unix:")) if self._address.startswith("unix:") else None
 
     async def _process(self, _: Any, context: grpc.aio.ServicerContext[bytes, bytes]) -> None:
+        if self._tls and not admitted(context.auth_context(), self._tls.names):
+            self._service.fault("stranger", "a client that is not among processor.tls.names was refused")
+            await context.abort(grpc.StatusCode.PERMISSION_DENIED, "llm-extproc: not a client of ours")
         await _Call(self._service, context, self._large).run()
 
 

@@ -26,25 +26,30 @@ class Authority:
 
     def context(self, host: str) -> ssl.SSLContext:
         """A server's context with a certificate for one host alone."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.certificate(host))
+        context.set_alpn_protocols(["http/1.1"])
+        return context
+
+    def certificate(self, host: str) -> Path:
+        """A file with a key and its certificate for one name alone: a host, an address or a URI."""
         key = ec.generate_private_key(ec.SECP256R1())
+        san: x509.GeneralName
         try:
-            san: x509.GeneralName = x509.IPAddress(ipaddress.ip_address(host))
+            san = x509.IPAddress(ipaddress.ip_address(host))
         except ValueError:
-            san = x509.DNSName(host)
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
+            san = x509.UniformResourceIdentifier(host) if "://" in host else x509.DNSName(host)
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host[:64])])
         builder = self._builder(subject, key.public_key(), ca=False)
         certificate = builder.add_extension(x509.SubjectAlternativeName([san]), critical=False).sign(
             self._key, hashes.SHA256()
         )
-        path = self._folder / f"{host}.pem"
+        path = self._folder / f"{host.replace('/', '_')}.pem"
         private = key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
         path.write_bytes(private + certificate.public_bytes(serialization.Encoding.PEM))
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(path)
-        context.set_alpn_protocols(["http/1.1"])
-        return context
+        return path
 
     def _builder(self, subject: x509.Name, public: ec.EllipticCurvePublicKey, *, ca: bool) -> x509.CertificateBuilder:
         now = datetime.datetime.now(datetime.UTC)

@@ -16,7 +16,7 @@ from tests.e2e.bounds import LIMIT, SLOW, some
 from tests.e2e.faults import NATIVE, settled
 from tests.e2e.firewall import Judge, start_firewall
 from tests.e2e.foreign import PROVIDERS, Foreign
-from tests.e2e.gateway import Running
+from tests.e2e.gateway import Chain, Running
 from tests.e2e.harness import KEYS, MAX_BODY, Case, Start, config
 from tests.e2e.matrix import Matrix
 from tests.e2e.mixture import Mixed, start_mixture
@@ -65,11 +65,14 @@ def start(
     started: list[Running] = []
 
     def begin(
-        name: str, environment: dict[str, str] | None = None, filters: Sequence[dict[str, Any]] = (), **changes: Any
-    ) -> Running:
+        name: str, environment: dict[str, str] | None = None, filters: Sequence[dict[str, Any]] = (),
+        chains: Mapping[str, Chain] | None = None, clusters: Sequence[dict[str, Any]] = (), envoy: Path | None = None,
+        **changes: Any,
+    ) -> Running:  # fmt: skip
         folder = tmp_path_factory.mktemp(name)
         value = config(upstreams, authority.pem, **changes)
-        running = Running(value, folder, {**KEYS, **(environment or {})}, filters)
+        keys = {**KEYS, **(environment or {})}
+        running = Running(value, folder, keys, filters, chains=chains, clusters=clusters, envoy=envoy)
         started.append(running)
         return running
 

@@ -1,12 +1,13 @@
 """A gateway in a process of its own, as ``extproc up`` runs it, with everything it writes kept.
 
 Run as a script it is that process: ``python gateway.py CONFIG FOLDER``. Its standard output are the log's JSON lines,
-the first of them saying which ports were taken.
+the first of them saying which ports were taken. EXTPROC_TEST_ENVOY names another Envoy than the one installed.
 """
 
 from __future__ import annotations
 
 import asyncio
+import copy
 import json
 import os
 import signal
@@ -15,22 +16,36 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from extproc.envoy import binary
+
+Chain = tuple[Sequence[dict[str, Any]], Sequence[dict[str, Any]]]
+"""Filters before ours, and between ours and Envoy's router."""
+
 
 class Running:
-    """A gateway. ``port(tls=...)``, ``ca``, and what it logged. ``filters`` of Envoy's go before ours, as in a mesh."""
+    """A gateway. ``port(tls=...)``, ``ca``, and what it logged.
+
+    ``filters`` of Envoy's go before ours, as in a mesh. ``chains`` are listeners like the plain one, by name, each with
+    filters of its own before and after ours; ``clusters`` are what these need. ``envoy``: the binary.
+    """
 
     def __init__(
-        self, config: dict[str, Any], folder: Path, environment: dict[str, str], filters: Sequence[dict[str, Any]] = ()
-    ) -> None:
+        self, config: dict[str, Any], folder: Path, environment: dict[str, str], filters: Sequence[dict[str, Any]] = (),
+        *, chains: Mapping[str, Chain] | None = None, clusters: Sequence[dict[str, Any]] = (), envoy: Path | None = None,
+    ) -> None:  # fmt: skip
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "filters.json").write_text(json.dumps(list(filters)), "utf-8")
+        listeners = {name: [list(before), list(after)] for name, (before, after) in (chains or {}).items()}
+        named = str(envoy) if envoy else os.environ.get("EXTPROC_TEST_ENVOY")
+        extra = {"filters": list(filters), "chains": listeners, "clusters": list(clusters), "envoy": named}
+        (folder / "extra.json").write_text(json.dumps(extra), "utf-8")
         self.folder = folder
+        self.envoy = binary.find(named)
         path = folder / "extproc.yaml"
         path.write_text(yaml.safe_dump(config, sort_keys=False), "utf-8")
         clean = {
@@ -44,7 +59,7 @@ class Running:
         self._lines: list[str] = []
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
-        ready = self.wait_for(lambda each: each["event"] == "ready", 30)
+        ready = self.wait_for(lambda each: each["event"] == "ready", 120)  # no promise, only an end
         self.ports: dict[str, int] = ready["ports"]
         self.ca: str = ready["ca"]
         self.admin: str = ready["admin"]
@@ -137,6 +152,28 @@ def _put_before(filters: list[dict[str, Any]]) -> None:
     bootstrap._manager = with_filters
 
 
+def _add(chains: dict[str, list[list[dict[str, Any]]]], clusters: list[dict[str, Any]]) -> None:
+    from extproc.envoy import bootstrap
+
+    made = bootstrap.bootstrap
+
+    def with_chains(*arguments: Any) -> dict[str, Any]:
+        found = made(*arguments)
+        resources = found["static_resources"]
+        (plain,) = (each for each in resources["listeners"] if each["name"] == "plain")
+        for name, (before, after) in chains.items():
+            listener = copy.deepcopy(plain)
+            manager = listener["filter_chains"][0]["filters"][0]["typed_config"]
+            *ours, router = manager["http_filters"]
+            manager["http_filters"] = [*before, *ours, *after, router]
+            manager["stat_prefix"] = listener["name"] = name
+            resources["listeners"].append(listener)
+        resources["clusters"] += clusters
+        return found
+
+    bootstrap.bootstrap = with_chains
+
+
 async def _main(config: Path, folder: Path) -> None:
     from extproc.commands import Signals, until_stopped
     from extproc.config.load import load
@@ -145,12 +182,15 @@ async def _main(config: Path, folder: Path) -> None:
     from extproc.supervisor import running
     from extproc.telemetry import Log
 
-    _put_before(json.loads((folder / "filters.json").read_text("utf-8")))
+    extra = json.loads((folder / "extra.json").read_text("utf-8"))
+    _put_before(extra["filters"])
+    if extra["chains"]:
+        _add(extra["chains"], extra["clusters"])
     runtime = compile_runtime(load(config))
     log = Log("json")
     signals = Signals()
     with (folder / "access.txt").open("wb") as access:
-        options = Options(folder / "state", access=access)
+        options = Options(folder / "state", extra["envoy"], access)
         async with running(runtime, log, options, lambda: load(config)) as (gateway, ports):
             ready = {
                 "event": "ready", "ports": ports.listeners, "ca": str(ports.ca or ""), "health": ports.health,

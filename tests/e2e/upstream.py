@@ -90,6 +90,10 @@ class Gate:
         self._open = threading.Event()
         self.reached = threading.Event()
 
+    @property
+    def opened(self) -> bool:
+        return self._open.is_set()
+
     def open(self) -> None:
         self._open.set()
 

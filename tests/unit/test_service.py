@@ -48,6 +48,16 @@ def test_an_unknown_filter_fails_the_stream():
         opened("other")
 
 
+@pytest.mark.parametrize("unnamed", ["guard", "shadow"])
+def test_calls_that_do_not_say_which_filter_are_what_the_configuration_says(unnamed, tmp_path):
+    with pytest.raises(StreamFailed):
+        opened("")
+    session, _ = opened("", compiled(f"guard: {{unnamed: {unnamed}}}", tmp_path))
+    answers = session.message(headers(_method="POST", _path="/v1/chat/completions")).messages
+    assert bool(answers) == (unnamed == "guard")  # a shadow has nothing to say
+    session.end()
+
+
 def test_any_exception_fails_the_stream_with_a_constant_text(monkeypatch):
     class Broken:
         @property

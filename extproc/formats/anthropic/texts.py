@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator
 from typing import Any, Final
 
+from extproc.formats import files
 from extproc.formats.base import Signed, Span
 from extproc.formats.walk import Sourced, Walk
 from extproc.framing.jsontext import Path
@@ -108,7 +109,7 @@ def of_request(body: dict[str, Any]) -> list[Span]:
             blocks(value, (key,), Scope.SYSTEM, found)
         else:
             TEXTS.member(key, value, (), Scope.SYSTEM if key in _OPERATOR else Scope.USER, found)
-    return found
+    return files.read(body, found)
 
 
 def of_answer(body: Any) -> list[Span]:
@@ -156,6 +157,7 @@ def unscanned(body: dict[str, Any]) -> list[str]:
     messages = body.get("messages")
     stack = [each.get("content") for each in messages if isinstance(each, dict)] if isinstance(messages, list) else []
     found: dict[str, None] = {}
+    read = files.readable(body)
     while stack:
         value = stack.pop()
         for part in value if isinstance(value, list) else [value]:
@@ -165,7 +167,7 @@ def unscanned(body: dict[str, Any]) -> list[str]:
             kind = part.get("type")
             type_ = source.get("type") if isinstance(source, dict) else None
             readable = isinstance(type_, str) and type_ in _READABLE
-            if isinstance(kind, str) and kind in _UNSCANNED and not readable:
+            if isinstance(kind, str) and kind in _UNSCANNED and not (readable or id(part) in read):
                 found[_UNSCANNED[kind]] = None
             stack += [part.get("content"), source.get("content") if isinstance(source, dict) else None]
     return list(found)

@@ -14,6 +14,7 @@ from typing import Any, Final
 from extproc.chat.answer import Usage
 from extproc.chat.codec import Codec
 from extproc.errors import DecodeError
+from extproc.formats import files
 from extproc.formats.base import Delta, Piece, Signed, Span
 from extproc.formats.bedrock import says, texts
 from extproc.formats.bedrock.codec import ConverseCodec
@@ -51,11 +52,11 @@ class Converse(AWS):
         """Every text of a request."""
         found: list[Span] = []
         texts.request(body, (), found)
-        return found
+        return files.read(body, found)
 
     def unscanned(self, body: dict[str, Any]) -> list[str]:
         """Kinds of content blocks that are not text."""
-        return texts.unscanned([body.get("messages"), body.get("system")])
+        return texts.unscanned([body.get("messages"), body.get("system")], files.readable(body))
 
     def response_spans(self, body: Any) -> list[Span]:
         """Every text of a whole answer or error."""

@@ -52,7 +52,11 @@ class CountTokens(Converse):
         """Kinds of content blocks that are not text."""
         input_ = body.get("input")
         inner = input_.get("converse") if isinstance(input_, dict) else None
-        return super().unscanned(inner) if isinstance(inner, dict) else []
+        return (
+            texts.unscanned([inner.get("messages"), inner.get("system")], frozenset())
+            if isinstance(inner, dict)
+            else []
+        )
 
     def reply(self, text: str, model: str, request_id: str, created: int, *, refuses: bool = False) -> bytes:
         """A count has no words: nothing was used."""

@@ -84,7 +84,7 @@ class Invoke(AWS, Plain):
 
     def unscanned(self, body: dict[str, Any]) -> list[str]:
         """Kinds of content that are not text, where they are said as Converse does; and pictures by themselves."""
-        found = set(texts.unscanned([body.get("messages"), body.get("system")]))
+        found = set(texts.unscanned([body.get("messages"), body.get("system")], frozenset()))
         if any(body.get(name) for name in ("images", "image", "inputImage")) or _pictured(body.get("messages")):
             found.add("image")
         return sorted(found)

@@ -5,7 +5,7 @@ Source: Amazon Bedrock API reference, ``ContentBlock`` and what it is made of.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Set
 from typing import Any, Final
 
 from extproc.formats.base import Signed, Span
@@ -186,8 +186,8 @@ def _thought(value: dict[str, Any], path: Path, key: Hashable) -> Signed:
     return Signed(path, key, "signature" if value.get("signature") else "")
 
 
-def unscanned(messages: Any) -> list[str]:
-    """Kinds of content of messages that are not text."""
+def unscanned(messages: Any, read: Set[int]) -> list[str]:
+    """Kinds of content of messages that are not text; ``read`` are the blocks whose files are."""
     found: dict[str, None] = {}
     stack = [messages]
     while stack:
@@ -196,7 +196,7 @@ def unscanned(messages: Any) -> list[str]:
             stack += value
         elif isinstance(value, dict):
             for key in value:
-                if kind := _UNSCANNED.get(key):
+                if (kind := _UNSCANNED.get(key)) and not (kind == "file" and id(value) in read):
                     found[kind] = None
             stack += [value[key] for key in ("content", "toolResult", "guardContent") if key in value]
     return sorted(found)

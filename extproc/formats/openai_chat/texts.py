@@ -13,6 +13,7 @@ from typing import Any, Final
 from extproc.chat.answer import Usage
 from extproc.chat.codec import Codec
 from extproc.errors import DecodeError
+from extproc.formats import files
 from extproc.formats.base import Delta, Piece, Signed, Span
 from extproc.formats.logprobs import alternatives, spelled
 from extproc.formats.openai import OpenAI
@@ -102,17 +103,19 @@ class OpenAIChat(OpenAI):
                     _message(message, (key, index), scope, found)
             elif value:
                 _TEXTS.member(key, value, (), Scope.SYSTEM if key in _OPERATOR else Scope.USER, found)
-        return found
+        return files.read(body, found)
 
     def unscanned(self, body: dict[str, Any]) -> list[str]:
         """Kinds of content parts that are not text."""
         messages = body.get("messages")
+        read = files.readable(body)
         found: dict[str, None] = {}
         for message in messages if isinstance(messages, list) else ():
             content = message.get("content") if isinstance(message, dict) else None
             for part in content if isinstance(content, list) else ():
                 name = part.get("type") if isinstance(part, dict) else None
-                if isinstance(name, str) and (kind := _UNSCANNED.get(name)):
+                kind = _UNSCANNED.get(name) if isinstance(name, str) else None
+                if kind and not (kind == "file" and id(part) in read):
                     found[kind] = None
         return list(found)
 

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from extproc.chat.answer import Usage
 from extproc.chat.codec import Codec
+from extproc.formats import files
 from extproc.formats.base import Delta, Signed, Span
 from extproc.formats.openai import OpenAI
 from extproc.formats.openai_responses import events, says, seals, shapes, texts
@@ -57,18 +58,18 @@ class OpenAIResponses(OpenAI):
                     texts.item(item, (key, index), Scope.USER, found, sent=True)
             elif value:
                 texts.TEXTS.member(key, value, (), Scope.SYSTEM if key in _OPERATOR else Scope.USER, found)
-        return found
+        return files.read(body, found)
 
     def unscanned(self, body: dict[str, Any]) -> list[str]:
         """Kinds of parts that are not text; ``stored`` for what the provider keeps and adds by itself."""
         found: dict[str, None] = dict.fromkeys(["stored"] if any(body.get(name) for name in _STORED) else [])
-        items = body.get("input")
+        items, read = body.get("input"), files.readable(body)
         for item in items if isinstance(items, list) else ():
             held = [item.get("content"), item.get("output")] if isinstance(item, dict) else []
             parts = [each for value in held for each in (value if isinstance(value, list) else [value])]
             for each in (item, *parts):
                 kind = each.get("type") if isinstance(each, dict) else None
-                if isinstance(kind, str) and kind in _UNSCANNED:
+                if isinstance(kind, str) and kind in _UNSCANNED and id(each) not in read:
                     found[_UNSCANNED[kind]] = None
         return list(found)
 

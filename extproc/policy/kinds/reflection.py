@@ -80,7 +80,7 @@ class _Rule:
                 pieces = span.text.split(self._config.delimiter)
                 if len(pieces) % 2 == 0:
                     return Verdict("unbalanced", "A delimiter of protected text has no other half.", param="messages")
-                edits[span.path] = "".join(pieces)
+                edits[span.path] = span.put("".join(pieces))
                 marked += pieces[1::2]
         if sum(map(len, marked)) > _MOST:
             return Verdict("too_long", f"More than {_MOST} characters are marked as protected.", param="messages")

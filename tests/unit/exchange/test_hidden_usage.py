@@ -48,6 +48,34 @@ def test_every_cut(lane, options, wanted):
         assert told(lane, [RAW[:at], RAW[at:]], options) == wanted
 
 
+def test_what_else_the_last_event_says_stays(lane):
+    more = {"x_groq": {"id": "req_1"}, "citations": ["https://a.b"], "system_fingerprint": "fp"}
+    value = orjson.loads(CHAT_USED.removeprefix(b"data: "))
+    full = b"id: 7\ndata: " + orjson.dumps(value | more) + b"\n\n"
+    rest = (
+        b"id: 7\ndata: "
+        + orjson.dumps({name: each for name, each in value.items() if name != "usage"} | more)
+        + b"\n\n"
+    )
+    raw, wanted = (RAW.replace(CHAT_USED, each) for each in (full, rest))
+    for size in (1, 5, len(raw)):
+        assert told(lane, [raw[at : at + size] for at in range(0, len(raw), size)], {}) == wanted
+    assert told(lane, [raw], ASKED) == raw
+
+
+def test_what_says_nothing_goes_with_it(lane):
+    value = orjson.loads(CHAT_USED.removeprefix(b"data: "))
+    nothing = {
+        "x_groq": None,
+        "citations": [],
+        "system_fingerprint": "fp",
+        "service_tier": "default",
+        "obfuscation": "xx",
+    }
+    raw = RAW.replace(CHAT_USED, b"data: " + orjson.dumps(value | nothing) + b"\n\n")
+    assert told(lane, [raw], {}) == HIDDEN
+
+
 @pytest.mark.parametrize("end", [b"\r\n\r\n", b"\r\r", b"\n\n"])
 def test_other_line_ends(lane, end):
     raw, wanted = RAW.replace(b"\n\n", end), HIDDEN.replace(b"\n\n", end)

@@ -1,0 +1,1 @@
+"""Configuration for others: what ``extproc render TARGET`` prints, one module a target."""
