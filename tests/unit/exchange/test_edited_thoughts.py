@@ -57,7 +57,11 @@ def test_of_an_answer_and_what_the_client_sends_back(tmp_path):
     said = {UPSTREAM: {"backend": "claude", "attempts": 1.0, "format": "anthropic-messages"}}
     headers = {":status": "200", "content-type": "application/json"}
     effects = exchange.receive(events.ResponseHeaders(headers, False, {"response.code_details": "via_upstream"}, said))
-    answer = {"type": "message", "role": "assistant", "content": [thought("I mail ann@example.com"), thought(" or not")]}
+    answer = {
+        "type": "message",
+        "role": "assistant",
+        "content": [thought("I mail ann@example.com"), thought(" or not")],
+    }
     effects += exchange.receive(events.ResponseBody(orjson.dumps(answer), True))
     told = orjson.loads(b"".join(each.body for each in effects if isinstance(each, events.Send)))
     edited, kept = told["content"]
