@@ -30,6 +30,7 @@ SCENES: Final = {
     "restore": "an address goes to the model as a placeholder, and comes back in a streamed tool argument",
     "kill-worker": "a worker is killed in the middle of answers: nothing passes raw, new requests are served",
     "failover": "a provider fails; another one, with another API, answers the same client",
+    "shadow": "an Envoy of others: in the shadow nothing changes and all is counted; then it is enforced on a route",
 }
 """What each shows; they are modules of ``extproc.demo.scenes``."""
 

@@ -35,6 +35,12 @@ SHOWN = {
         "text: 'I am the one who speaks the other API.'",
         "ok  each provider was sent its own key alone",
     ],
+    "shadow": [
+        "    allow: 1\n    block: 1\n    redact: 1\n",
+        "400 The request was refused by the policy 'codenames'.",
+        "ok  in the shadow every answer is the same to the byte",
+        "ok  and the model has not heard of the second",
+    ],
 }
 
 SABOTAGED = [
@@ -44,6 +50,7 @@ SABOTAGED = [
     ("restore", "action: redact, restore: true", "action: audit", "the address is nowhere in what the model was sent"),
     ("kill-worker", "action: redact", "action: audit", "no client got a part of an address"),
     ("failover", ", second/claude-demo]", "]", "a provider was never asked"),
+    ("shadow", "action: block", "action: audit", "it has counted one request to block"),
 ]
 
 SABOTAGE = """
