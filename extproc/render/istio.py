@@ -124,7 +124,9 @@ def objects(wanted: Wanted) -> list[Json]:
     if not shadow:
         patches += _body_limits(where, wanted.runtime.config.gateway.max_body, options.istio)
     patches += _enabled(where, filter_["name"])
-    patches.append(_own_cluster(where, _processor(wanted, processor), name) if own else _mesh_cluster(where, processor))
+    patches.append(
+        _own_cluster(where, _processor(wanted, processor), name) if own else _mesh_cluster(where, processor, name)
+    )
     return [_object(where, f"{processor.name}-{'shadow' if shadow else 'guard'}-{options.at}", patches)]
 
 
@@ -229,14 +231,14 @@ def _own_cluster(where: _Where, processor: Processor, name: str) -> Json:
     )
 
 
-def _mesh_cluster(where: _Where, processor: Place) -> Json:
+def _mesh_cluster(where: _Where, processor: Place, name: str) -> Json:
     """What istiod's cluster for the processor lacks.
 
     Less patience with pods that are gone, and small windows, which hold a provider back whose answers are not read. Its
     pods, its circuit breakers and its mutual TLS stay istiod's. No lists (health checks are one): a second object for the
     same proxy would make them longer, and the cluster one that Envoy refuses.
     """
-    ours = processor_cluster(Processor((f"{processor.host}:{PORT}",)))
+    ours = processor_cluster(Processor((f"{processor.host}:{PORT}",)), name)
     wanted = ("connect_timeout", "common_lb_config", "outlier_detection", "typed_extension_protocol_options")
     value = {name: ours[name] for name in wanted}
     match = {"cluster": {"service": processor.host, "portNumber": PORT}}
