@@ -39,13 +39,15 @@ def plain(shop: Shop, version: str) -> Iterator[Proxy]:
 
 @pytest.fixture(scope="module")
 def guarded(shop: Shop, version: str) -> Iterator[Proxy]:
-    with shop.proxy(f"guard-{version}", "--guard-only", envoy=envoy(version)) as found:
+    told = () if version == "installed" else ("--envoy", version)
+    with shop.proxy(f"guard-{version}", "--guard-only", *told, envoy=envoy(version)) as found:
         yield found
 
 
 @pytest.fixture(scope="module")
 def shadowed(shop: Shop, version: str) -> Iterator[Proxy]:
-    with shop.proxy(f"shadow-{version}", "--shadow", envoy=envoy(version)) as found:
+    told = () if version == "installed" else ("--envoy", version)
+    with shop.proxy(f"shadow-{version}", "--shadow", *told, envoy=envoy(version)) as found:
         yield found
 
 
