@@ -6,7 +6,7 @@ import re
 import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from extproc.config.load import Loaded
 from extproc.config.model import Config, ModelGroup
@@ -26,7 +26,7 @@ class Backend:
 
     ``base`` is the path part of the provider's URL. ``model`` None keeps the name the client asked for, without ``strip`` at
     its front. ``client_key``: the client's own key goes through. ``foreign`` names the client's headers that other providers
-    may get, but not this one.
+    may get, but not this one. ``plans`` is where ``exchange.planning`` remembers what it has found out.
     """
 
     name: str
@@ -42,6 +42,7 @@ class Backend:
     model: str | None
     strip: str
     foreign: tuple[str, ...] = field(default=(), repr=False)
+    plans: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def id(self) -> str:

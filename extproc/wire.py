@@ -8,7 +8,7 @@ changes are the same for every exchange, so that their bytes are kept.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any, Final
 
@@ -28,7 +28,7 @@ METHOD = "Process"
 
 
 def decode(data: bytes, *, headers: bool = True) -> events.Event:
-    """The event of one ProcessingRequest; ``headers``: whether anybody looks at those.
+    """The event of one ProcessingRequest; without ``headers`` those of a request are read when somebody looks at them.
 
     Raises:
         ProtocolError: no such message, or one of a phase we never ask for.
@@ -46,7 +46,7 @@ def decode(data: bytes, *, headers: bool = True) -> events.Event:
         return events.RequestBody(body.body, body.end_of_stream)
     if kind == "request_headers":
         sent = message.request_headers
-        found = _headers(sent) if headers else {}
+        found: events.Headers = _headers(sent) if headers else _Later(sent)
         return events.RequestHeaders(found, sent.end_of_stream, _attributes(message), _metadata(message))
     if kind == "response_headers":
         sent = message.response_headers
@@ -71,6 +71,30 @@ def _headers(message: pb.HttpHeaders) -> dict[str, str]:
         name = header.key.lower()
         found[name] = f"{found[name]},{value}" if name in found else value
     return found
+
+
+class _Later(Mapping[str, str]):
+    """Headers that are read when somebody looks at them."""
+
+    __slots__ = ("_found", "_message")
+
+    def __init__(self, message: pb.HttpHeaders) -> None:
+        self._message = message
+        self._found: dict[str, str] | None = None
+
+    def _read(self) -> dict[str, str]:
+        if self._found is None:
+            self._found = _headers(self._message)
+        return self._found
+
+    def __getitem__(self, name: str) -> str:
+        return self._read()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._read())
+
+    def __len__(self) -> int:
+        return len(self._read())
 
 
 def _attributes(message: pb.ProcessingRequest) -> dict[str, Any]:

@@ -31,7 +31,7 @@ _LOSSES = 20
 class UpstreamExchange:
     """One attempt. Headers in, and where the body changes or is signed that too; then the gRPC stream is closed."""
 
-    reads_headers = True
+    reads_headers = False  # few providers take anything of the client's
 
     def __init__(self, runtime: Runtime, now: Callable[[], float] = time.time) -> None:
         self._runtime = runtime
