@@ -72,7 +72,7 @@ class Counters:
         for row in record.verdicts:
             self.add("extproc_verdicts", str(row["policy"]), str(row["outcome"]), by=float(row["count"]))
         for kind, count in (record.tokens or {}).items():
-            self.add("extproc_tokens", kind, by=count)
+            self._values["extproc_tokens", kind] += count
 
     def snapshot(self) -> Snapshot:
         """All values."""

@@ -37,6 +37,7 @@ class Runtime:
     resources: Mapping[str, str]
     aws_keys: Mapping[str, str] = field(repr=False)
     armed: str
+    names: tuple[str, ...]
 
     def group(self, model: str) -> Group | None:
         """What serves a model: its own name, else the glob with the longest literal prefix."""
@@ -61,7 +62,7 @@ class Runtime:
 
     def models(self) -> list[str]:
         """Public names that are not globs."""
-        return [group.name for group in self.groups if not group.name.endswith("*")]
+        return list(self.names)
 
 
 def compile_runtime(
@@ -95,6 +96,7 @@ def compile_runtime(
         resources={each.resource: each.name for each in providers.values() if each.resource},
         aws_keys=aws_keys,
         armed=attached.usual.header,
+        names=tuple(group.name for group in groups if not group.name.endswith("*")),
     )
 
 

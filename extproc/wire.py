@@ -10,6 +10,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
+from itertools import starmap
 from typing import Any, Final
 
 from google.protobuf.descriptor import FieldDescriptor
@@ -117,6 +118,8 @@ def _struct(values: Struct) -> dict[str, Any]:
 
 def _value(value: Value) -> Any:
     kind = value.WhichOneof("kind")
+    if kind == "string_value":
+        return value.string_value
     if kind == "struct_value":
         return _struct(value.struct_value)
     if kind == "list_value":
@@ -149,8 +152,10 @@ _SIZES: Final = [_varint(size) for size in range(1024)]
 
 def _field(tag: bytes, payload: bytes) -> bytes:
     """A field of bytes, text or a message."""
-    size = len(payload)
-    return tag + (_SIZES[size] if size < 1024 else _varint(size)) + payload
+    try:
+        return tag + _SIZES[len(payload)] + payload
+    except IndexError:
+        return tag + _varint(len(payload)) + payload
 
 
 _RESPONSE: Final = pb.ProcessingResponse
@@ -225,12 +230,14 @@ def encode(effect: events.Effect) -> bytes:
 
 
 def _mutation(change: events.Mutation) -> bytes:
+    if not change.set and not change.remove:
+        return _REROUTE if change.reroute else b""
     headers = _set(change.set) + _removed(change.remove)
     return (_field(_HEADER_MUTATION, headers) if headers else b"") + (_REROUTE if change.reroute else b"")
 
 
 def _set(headers: events.Pairs) -> bytes:
-    return b"".join([_overwrite(name, value) for name, value in headers])
+    return b"".join(starmap(_overwrite, headers))
 
 
 @lru_cache(maxsize=1024)  # names of backends and models, settings: few and always the same; ids just pass through

@@ -124,6 +124,8 @@ def check_body(headers: Headers, *, forms: bool) -> None:
     Raises:
         Refused: it is not JSON in UTF-8, or encoded in a way that cannot be decoded.
     """
+    if headers.get("content-type") == "application/json" and "content-encoding" not in headers:
+        return
     media, _, parameters = headers.get("content-type", "application/json").lower().partition(";")
     charset = parameters.partition("charset=")[2].strip(' "')
     if forms and media.strip() == "multipart/form-data":

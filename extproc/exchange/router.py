@@ -30,7 +30,7 @@ from extproc.exchange.sending import estimate, send
 from extproc.exchange.state import State, step
 from extproc.formats.registry import CHAT, FORMATS
 from extproc.operations import Asked, Operation, hint, spoken
-from extproc.policy.api import Outcome, Phase, Policy, Tally
+from extproc.policy.api import Outcome, Phase, Policy, Tally, stronger
 from extproc.policy.attach import Traits, claims
 from extproc.policy.vault import Vault
 from extproc.runtime import Runtime
@@ -226,8 +226,10 @@ class RouterExchange:
 
     def _speak(self, format_: str) -> None:
         """From here on the client is spoken to in this format."""
-        self._format = self._replies.format = FORMATS.get(format_, self._format)
-        self._meter = Meter(self._format)
+        found = FORMATS.get(format_, self._format)
+        if found is not self._format:
+            self._format = self._replies.format = found
+            self._meter = Meter(found)
 
     def _models(self, asked: Asked) -> list[Effect]:
         names = self._runtime.models()
@@ -256,7 +258,7 @@ class RouterExchange:
             self._format, self._armed, self._traits, raw, body, self._tally, stream=self.record.stream
         )
         self.record.unscanned = decided.unscanned
-        self.record.verdict = max(decided.outcome, self._tally.strongest(), key=list(Outcome).index).value
+        self.record.verdict = stronger(decided.outcome, self._tally.strongest()).value
         if decided.failed:
             raise undecided()
         if decided.outcome is Outcome.BLOCK and decided.policy:
@@ -266,13 +268,17 @@ class RouterExchange:
         self._decided = decided
         self._answer_policies, self._vault = decided.answer, decided.vault
         self._received = event.body
-        self._judging.request_id, self._judging.caller = self.record.request_id, self._traits.caller()
-        asked = self._judging.ask(self._armed.moderated, Phase.REQUEST, decided.texts)
-        self._parallel = [each for each in asked if not each.waits]
-        if self._judging.waits:
+        if self._armed.moderated and self._asks(decided):
             self._state = State.JUDGED
             return []
         return self._go_on()
+
+    def _asks(self, decided: Decided) -> bool:
+        """Ask services about a request; returns whether it waits for one."""
+        self._judging.request_id, self._judging.caller = self.record.request_id, self._traits.caller()
+        asked = self._judging.ask(self._armed.moderated, Phase.REQUEST, decided.texts)
+        self._parallel = [each for each in asked if not each.waits]
+        return self._judging.waits
 
     def _go_on(self) -> list[Effect]:
         """The request is good: on it goes."""

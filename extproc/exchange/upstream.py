@@ -99,7 +99,7 @@ class UpstreamExchange:
             "attempts": attributes.get(ATTEMPT, 1),
             "client_key": backend.client_key,
             "format": plan.call.format,
-            "losses": "; ".join(f"{path}: {why}" for path, why in (losses.found if losses else [])[:_LOSSES]),
+            "losses": "; ".join([f"{path}: {why}" for path, why in losses.found[:_LOSSES]]) if losses else "",
         }
         made = attempt(plan, request.headers if request else {}, body, self._now())
         return Mutation(
