@@ -51,7 +51,7 @@ def write_finish(finish: Finish | None) -> str:
 
 def _count(mapping: Any, key: str) -> int:
     value = mapping.get(key) if isinstance(mapping, dict) else None
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else 0
+    return value if type(value) is int and value >= 0 else 0  # a bool is none
 
 
 def read_usage(body: Any) -> Usage | None:
