@@ -52,45 +52,15 @@ def parse_address(text: str) -> str:
     return text
 
 
-def shadow_cluster(processor: Processor) -> Json:
-    """The same for a shadow, which must never hurt: not by waiting, and not by what Envoy keeps for it.
-
-    Even in observability mode a processor that does not read holds bodies up once ``_SHADOW_WINDOW`` is full (Envoy 1.40:
-    10 MB answers hung for good). Its connection is closed as soon as it does not answer a ping, which frees them; and Envoy
-    keeps no more than a window for each of so many exchanges. Those beyond are not seen; ``upstream_rq_pending_overflow``
-    counts them.
-    """
-    cluster = processor_cluster(processor, types.SHADOW_CLUSTER)
-    cluster["circuit_breakers"]["thresholds"] = [{"max_requests": _SHADOWED, "max_pending_requests": _SHADOWED}]
-    http2 = _http2(cluster)
-    http2["initial_stream_window_size"] = _SHADOW_WINDOW
-    http2["connection_keepalive"] = {"interval": "1s", "timeout": "2s"}
-    return cluster
-
-
-_SHADOWED: Final = 4096
-_SHADOW_WINDOW: Final = 256 << 10
-
-
-def guard_cluster(processor: Processor) -> Json:
-    """The same for a guard. A processor on a machine that is gone answers no ping; without one, exchanges would hang."""
-    cluster = processor_cluster(processor, types.GUARD_CLUSTER)
-    _http2(cluster)["connection_keepalive"] = {"interval": "5s", "timeout": "5s"}
-    return cluster
-
-
-def _http2(cluster: Json) -> Json:
-    options: Json = cluster["typed_extension_protocol_options"][_OPTIONS]["explicit_http_config"][
-        "http2_protocol_options"
-    ]
-    return options
-
-
 _OPTIONS: Final = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
 
 def processor_cluster(processor: Processor, name: str = types.PROCESSOR_CLUSTER) -> Json:
-    """The workers, one endpoint each; LEAST_REQUEST spreads streams where SO_REUSEPORT would not."""
+    """The workers, one endpoint each; LEAST_REQUEST spreads streams where SO_REUSEPORT would not.
+
+    Args:
+        name: guard and shadow have clusters of their own, which differ.
+    """
     addresses = processor.addresses
     cluster: Json = {
         "name": name,
@@ -142,7 +112,41 @@ def processor_cluster(processor: Processor, name: str = types.PROCESSOR_CLUSTER)
     }
     if processor.tls:
         cluster["transport_socket"] = _mutual(processor.tls)
+    if name == types.GUARD_CLUSTER:
+        _guard(cluster)
+    elif name == types.SHADOW_CLUSTER:
+        _shadow(cluster)
     return cluster
+
+
+def _guard(cluster: Json) -> None:
+    """A processor on a machine that is gone answers no ping; without one, exchanges would hang."""
+    _http2(cluster)["connection_keepalive"] = {"interval": "5s", "timeout": "5s"}
+
+
+_SHADOWED: Final = 4096
+_SHADOW_WINDOW: Final = 256 << 10
+
+
+def _shadow(cluster: Json) -> None:
+    """It must never hurt: not by waiting, and not by what Envoy keeps for it.
+
+    Even in observability mode a processor that does not read holds bodies up once ``_SHADOW_WINDOW`` is full (Envoy 1.40:
+    10 MB answers hung for good). Its connection is closed as soon as it does not answer a ping, which frees them; and Envoy
+    keeps no more than a window for each of so many exchanges. Those beyond are not seen; ``upstream_rq_pending_overflow``
+    counts them.
+    """
+    cluster["circuit_breakers"]["thresholds"] = [{"max_requests": _SHADOWED, "max_pending_requests": _SHADOWED}]
+    http2 = _http2(cluster)
+    http2["initial_stream_window_size"] = _SHADOW_WINDOW
+    http2["connection_keepalive"] = {"interval": "1s", "timeout": "2s"}
+
+
+def _http2(cluster: Json) -> Json:
+    options: Json = cluster["typed_extension_protocol_options"][_OPTIONS]["explicit_http_config"][
+        "http2_protocol_options"
+    ]
+    return options
 
 
 def _endpoint(processor: str) -> Json:

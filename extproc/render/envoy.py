@@ -8,10 +8,10 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from extproc.envoy import static, types
+from extproc.envoy import static, types, versions
 from extproc.envoy.filters import guard_filter
-from extproc.envoy.processor import guard_cluster, shadow_cluster
-from extproc.errors import ConfigError
+from extproc.envoy.processor import processor_cluster
+from extproc.errors import ConfigError, StartupError
 from extproc.gateway import layout_for
 from extproc.render.merge import Addition, merge, remove
 from extproc.render.target import Files, Variant, Wanted, yaml_of
@@ -33,6 +33,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     where.add_argument(
         "--remove-from", "--undo", metavar="FILE", help="print it as it was before; needs no configuration"
+    )
+    parser.add_argument(
+        "--envoy", metavar="VERSION", help="the Envoy it is for, such as 1.38; default: the newest tested"
     )
     parser.add_argument("--in-place", action="store_true", help="change FILE itself instead of printing it")
     parser.add_argument("--listener", action="append", default=[], metavar="NAME", help="only there (all with HTTP)")
@@ -61,9 +64,16 @@ def remove_only(options: argparse.Namespace) -> Files | None:
 
 def render(wanted: Wanted) -> Files:
     """One file."""
+    version = wanted.options.envoy or ""
     if wanted.variant is Variant.GATEWAY:
-        layout, _ = layout_for(wanted.runtime, wanted.run, wanted.state)
+        if wanted.runtime.guards_only:
+            raise StartupError(
+                "the configuration has no providers to route to; for others' traffic: --guard-only or --shadow"
+            )
+        _caution(version, *versions.uses(wanted.runtime))
+        layout, _ = layout_for(wanted.runtime, wanted.run, wanted.state, version)
         return {"envoy.yaml": static.text(wanted.runtime, layout)}
+    _caution(version, _NAMES[wanted.variant][0])
     if not wanted.options.merge_into:
         return {f"envoy-{_NAMES[wanted.variant][0]}.yaml": _snippet(addition(wanted))}
     path = Path(wanted.options.merge_into)
@@ -75,16 +85,23 @@ def render(wanted: Wanted) -> Files:
     return _result(path, merged.text, wanted.options)
 
 
+def _caution(version: str, *uses: str) -> None:
+    """Say what to mind with the version that was named."""
+    for sentence in versions.cautions(version, uses) if version else ():
+        _say(sentence)
+
+
 def addition(wanted: Wanted) -> Addition:
     """The filter and the cluster of a guard or shadow, and where they go."""
-    label, _, _ = _NAMES[wanted.variant]
+    label, _, cluster = _NAMES[wanted.variant]
     config, options = wanted.runtime.config, wanted.options
     shadow = wanted.variant is Variant.SHADOW
     return Addition(
         label,
         guard_filter(config, shadow=shadow),
-        (shadow_cluster if shadow else guard_cluster)(wanted.processor),
+        processor_cluster(wanted.processor, cluster),
         max_body=0 if shadow else config.gateway.max_body,
+        old=versions.connection_buffer(options.envoy or "", config.gateway.max_body) != types.BUFFER,
         listeners=tuple(options.listener),
         only=tuple(options.route),
         but=tuple(options.except_route),

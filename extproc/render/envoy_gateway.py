@@ -17,9 +17,9 @@ import re
 import sys
 from typing import Final
 
-from extproc.envoy import versions
+from extproc.envoy import types, versions
 from extproc.envoy.filters import guard_filter
-from extproc.envoy.processor import guard_cluster, shadow_cluster
+from extproc.envoy.processor import processor_cluster
 from extproc.envoy.types import Json
 from extproc.errors import StartupError
 from extproc.render import place
@@ -160,7 +160,7 @@ def _settings(wanted: Wanted, minor: int) -> Json:
     Unless told, Envoy Gateway has no more than 1024 exchanges at a time and fails the next; streams are long.
     """
     shadow = wanted.variant is Variant.SHADOW
-    cluster = (shadow_cluster if shadow else guard_cluster)(wanted.processor)
+    cluster = processor_cluster(wanted.processor, types.SHADOW_CLUSTER if shadow else types.GUARD_CLUSTER)
     most = cluster["circuit_breakers"]["thresholds"][0]
     (asked,) = cluster["health_checks"]
     options = cluster["typed_extension_protocol_options"]["envoy.extensions.upstreams.http.v3.HttpProtocolOptions"]

@@ -17,7 +17,7 @@ from typing import Final
 
 from extproc.envoy import types, versions
 from extproc.envoy.filters import guard_filter
-from extproc.envoy.processor import Processor, guard_cluster, shadow_cluster
+from extproc.envoy.processor import Processor, processor_cluster
 from extproc.envoy.types import Json, typed
 from extproc.errors import StartupError
 from extproc.render import place
@@ -125,7 +125,7 @@ def objects(wanted: Wanted) -> list[Json]:
     if not shadow:
         patches += _body_limits(where, wanted.runtime.config.gateway.max_body, options.istio)
     patches += _enabled(where, filter_["name"])
-    cluster = (shadow_cluster if shadow else guard_cluster)(_processor(wanted, processor))
+    cluster = processor_cluster(_processor(wanted, processor), types.SHADOW_CLUSTER if shadow else types.GUARD_CLUSTER)
     patches.append(_own_cluster(where, {**cluster, "name": name}) if own else _mesh_cluster(where, processor, cluster))
     return [_object(where, wanted.variant, f"{processor.name}-{'shadow' if shadow else 'guard'}-{options.at}", patches)]
 

@@ -24,6 +24,7 @@ from extproc.render.target import yaml_of
 _PER_ROUTE: Final = "typed_per_filter_config"
 _LIMIT: Final = "request_body_buffer_limit"
 _LIMITS: Final = (_LIMIT, "per_request_buffer_limit_bytes")
+_CONNECTION: Final = "per_connection_buffer_limit_bytes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,7 @@ class Addition:
     Args:
         label: ``guard`` or ``shadow``.
         max_body: bytes of a request that Envoy has to be able to collect; 0 where it collects none.
+        old: whether only the listener's limit counts for that (Envoy 1.36).
         listeners: names; empty for all.
         only: routes to act on, by name, path or HOST:either; empty for all.
         but: routes not to act on.
@@ -42,6 +44,7 @@ class Addition:
     filter: Json
     cluster: Json
     max_body: int = 0
+    old: bool = False
     listeners: tuple[str, ...] = ()
     only: tuple[str, ...] = ()
     but: tuple[str, ...] = ()
@@ -201,7 +204,10 @@ class _Work:
             if self._named(route) and id(route.node) not in touched:
                 touched.add(id(route.node))
                 yield from self._on_route(route.node)
-        if manager.elsewhere:
+        if self.addition.old and isinstance(manager.whole, MappingNode) and id(manager.whole) not in touched:
+            touched.add(id(manager.whole))
+            yield from self._limit(manager.whole, _CONNECTION)
+        elif manager.elsewhere:
             self._say_limit(f"routes of listener {manager.listener} are not in this file")
         if not self.addition.only:
             for host in manager.hosts:
@@ -218,31 +224,31 @@ class _Work:
             if self.addition.only:
                 yield from self._limit(route)
             return
-        limit = {_LIMIT: self.addition.max_body} if self.addition.only and self._wants_limit(route) else {}
+        limit = {_LIMIT: self.addition.max_body} if self.addition.only and self._wants_limit(route, _LIMITS) else {}
         yield self.document.add_key(route, {**limit, _PER_ROUTE: self.addition.on_routes}, label)
 
-    def _limit(self, node: MappingNode) -> Iterator[Cut]:
-        if not self._wants_limit(node):
+    def _limit(self, node: MappingNode, key: str = _LIMIT) -> Iterator[Cut]:
+        if not self._wants_limit(node, _LIMITS if key == _LIMIT else (key,)):
             return
         if node.flow_style:  # without a comment it could not be told from what was there
-            self._say_limit(f"line {node.start_mark.line + 1}")
+            self._say_limit(f"line {node.start_mark.line + 1}", key)
         else:
-            yield self.document.add_key(node, {_LIMIT: self.addition.max_body}, self.addition.label)
+            yield self.document.add_key(node, {key: self.addition.max_body}, self.addition.label)
 
-    def _wants_limit(self, node: MappingNode) -> bool:
-        """Whether a route or virtual host still has to say how large requests may be."""
+    def _wants_limit(self, node: MappingNode, keys: tuple[str, ...]) -> bool:
+        """Whether a route, virtual host or listener still has to say how large requests may be."""
         if not self.addition.max_body:
             return False
-        there = next((value for each in _LIMITS if (value := scalar(get(node, each)))), "")
+        there = next((value for each in keys if (value := scalar(get(node, each)))), "")
         if there.isdigit() and int(there) < self.addition.max_body:
-            self._say_limit(f"line {node.start_mark.line + 1} has {there}")
+            self._say_limit(f"line {node.start_mark.line + 1} has {there}", keys[0])
         return not there
 
-    def _say_limit(self, where: str) -> None:
+    def _say_limit(self, where: str, key: str = _LIMIT) -> None:
         if self.addition.max_body:
             self.notes.append(
                 f"{where}: larger requests than its limit (Envoy's own: 1 MiB) are refused with 413; gateway.max_body is "
-                f"{self.addition.max_body}: set {_LIMIT}: {self.addition.max_body} on virtual hosts or routes there"
+                f"{self.addition.max_body}: set {key}: {self.addition.max_body} there"
             )
 
     def _cautions(self, manager: Manager) -> None:
@@ -352,7 +358,7 @@ def _only_ours(before: Any, after: Any, addition: Addition) -> bool:
     """Whether nothing but additions of ours tells the two apart."""
     names = (addition.name, addition.cluster["name"])
     if isinstance(before, dict) and isinstance(after, dict):
-        ours = {addition.name, _PER_ROUTE, _LIMIT, "clusters"}
+        ours = {addition.name, _PER_ROUTE, _LIMIT, _CONNECTION, "clusters"}
         if not (set(before) <= set(after) and set(after) - set(before) <= ours):
             return False
         return all(_only_ours(value, after[key], addition) for key, value in before.items())

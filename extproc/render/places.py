@@ -13,10 +13,11 @@ from extproc.render.edit import get, items, scalar
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Manager:
-    """An HTTP connection manager, and the name of its listener."""
+    """An HTTP connection manager, the name of its listener, and this."""
 
     listener: str
     node: Node
+    whole: Node
 
     @property
     def filters(self) -> Node | None:
@@ -58,7 +59,7 @@ def managers(root: Node | None) -> Iterator[Manager]:
         for node in [*nodes, get(listener, "api_listener", "api_listener")]:
             if node and scalar(get(node, "@type")) == types.HTTP_MANAGER and id(node) not in seen:
                 seen.add(id(node))
-                yield Manager(scalar(get(listener, "name")), node)
+                yield Manager(scalar(get(listener, "name")), node, listener)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -10,6 +10,7 @@ import hashlib
 import hmac
 import http.client
 import http.server
+import io
 import json
 import os
 import signal
@@ -21,11 +22,12 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from extproc.cli import main
 from extproc.envoy import binary, certificates
 from extproc.envoy.process import die_with_parent
 from tests.e2e import upstream
@@ -333,15 +335,16 @@ class Shop:
         path = self.folder / f"{name}.yaml"
         path.write_bytes(self.original)
         if render:
-            self.render(*render, "--merge-into", path.name, "--in-place")
+            self.render(*render, "--merge-into", str(path), "--in-place")
         return path
 
-    def render(self, *arguments: str) -> str:
-        """What the command prints."""
-        command = [sys.executable, "-m", "extproc", "render", "envoy", "--run", ".", *arguments]
-        done = subprocess.run(command, cwd=self.folder, env=_clean(), capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+    def render(self, *arguments: str) -> None:
+        """What the command does; in this process, which has loaded everything already."""
+        folder = str(self.folder)
+        common = ("--run", folder, "--config", f"{folder}/extproc.yaml")
+        with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()) as errors:
+            status = main(["render", "envoy", *common, *arguments])
+        assert status == 0, errors.getvalue()
 
     @contextmanager
     def proxy(self, name: str, *render: str) -> Iterator[Proxy]:

@@ -150,6 +150,19 @@ def test_what_cannot_be_done(capsys, arguments, words):
     assert words in ran(capsys, "--guard-only", *arguments, status=1).err
 
 
+def test_the_version_of_envoy(capsys):
+    arguments = ["--guard-only", "--merge-into", "envoy.yaml", "--envoy"]
+    assert "per_connection_buffer_limit_bytes: 33554432" in ran(capsys, *arguments, "1.36.4").out
+    assert "per_connection_buffer_limit_bytes" not in ran(capsys, *arguments, "1.38").out
+    assert "Envoy 1.36: only the connection's limit" in ran(capsys, *arguments, "1.36").err
+    assert "cannot carry" in ran(capsys, *arguments, "1.35", status=1).err
+    assert "is no version" in ran(capsys, *arguments, "new", status=1).err
+
+
+def test_a_gateway_needs_providers(capsys):
+    assert "--guard-only or --shadow" in ran(capsys, status=1).err
+
+
 def test_what_is_no_text(capsys, folder):
     (folder / "envoy.yaml").write_bytes(b"\xff\xfe")
     assert "not UTF-8" in ran(capsys, "--guard-only", "--merge-into", "envoy.yaml", status=1).err

@@ -10,7 +10,7 @@ import yaml
 from extproc.config.model import Config
 from extproc.envoy import binary, certificates, types
 from extproc.envoy.filters import guard_filter
-from extproc.envoy.processor import Processor, guard_cluster, shadow_cluster
+from extproc.envoy.processor import Processor, processor_cluster
 from extproc.errors import ConfigError
 from extproc.framing.jsontext import dump, dump_pretty
 from extproc.render.merge import Addition, merge, remove
@@ -22,8 +22,8 @@ KEYS = '{"keys": [{"kty": "oct", "alg": "HS256", "kid": "1", "k": "c2VjcmV0c2Vjc
 MANAGER = types.HTTP_MANAGER
 ROUTER = {"name": "envoy.filters.http.router", "typed_config": {"@type": types.ROUTER}}
 PROCESSOR = Processor(("/run/llm/w0.sock",))
-GUARD = Addition("guard", guard_filter(Config()), guard_cluster(PROCESSOR), 32 << 20)
-SHADOW = Addition("shadow", guard_filter(Config(), shadow=True), shadow_cluster(PROCESSOR))
+GUARD = Addition("guard", guard_filter(Config()), processor_cluster(PROCESSOR, types.GUARD_CLUSTER), 32 << 20)
+SHADOW = Addition("shadow", guard_filter(Config(), shadow=True), processor_cluster(PROCESSOR, types.SHADOW_CLUSTER))
 
 
 def added(text, addition=GUARD, **options):
@@ -198,6 +198,16 @@ def test_a_smaller_limit_is_kept_and_told(limit, told):
     assert host.get("request_body_buffer_limit") == (
         4096 if limit == "request_body_buffer_limit" else None if told else 32 << 20
     )
+
+
+def test_where_only_the_listeners_limit_counts_it_is_set():
+    merged = added(FRONT, old=True, only=("assistant",))
+    listeners = loaded(merged.text)["static_resources"]["listeners"]
+    assert [each.get("per_connection_buffer_limit_bytes") for each in listeners] == [32 << 20, None]
+    assert taken_out(merged.text) == FRONT
+    smaller = FRONT.replace("  - name: edge\n", "  - name: edge\n    per_connection_buffer_limit_bytes: 32768\n")
+    assert any("has 32768" in each for each in added(smaller, old=True).notes)
+    assert any("set per_connection_buffer_limit_bytes" in each for each in added(WRITTEN["JSON"], old=True).notes)
 
 
 def test_routes_from_elsewhere_are_told_what_they_need():
