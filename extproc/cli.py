@@ -11,6 +11,7 @@ from extproc import cases, commands, explain
 from extproc import init as init_
 from extproc.attest.command import arguments as attest_arguments
 from extproc.attest.command import attest
+from extproc.demo.command import SCENES, scenes
 from extproc.errors import ConfigError, StartupError
 from extproc.policy.api import Phase, Scope
 from extproc.render.command import arguments as targets
@@ -97,6 +98,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _demo(demo: argparse.ArgumentParser) -> None:
+    demo.epilog = f"Scenes, which end by themselves:\n{scenes()}"
+    demo.formatter_class = argparse.RawDescriptionHelpFormatter
+    demo.add_argument("scene", metavar="SCENE", nargs="?", choices=list(SCENES), help="what to show; see below")
     _runs_envoy(demo)
     demo.add_argument("--host", metavar="ADDRESS", help="address to listen on (127.0.0.1)")
     demo.add_argument("--port", type=int, help="port of the TLS listener (8443; another one if it is taken)")

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import os
-import queue
 import shlex
 import signal
-import socket
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from functools import partial
-from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Final
 
@@ -24,8 +19,7 @@ from extproc import clients
 from extproc.clients import Reach
 from extproc.config.load import Loaded, load
 from extproc.config.model import Config
-from extproc.demo.model import FakeModel
-from extproc.demo.show import Client, Seen, lines, show
+from extproc.demo.command import demo as demo_
 from extproc.envoy import binary, bootstrap, process, static, versions
 from extproc.errors import ConfigError, Problem, StartupError
 from extproc.framing.jsontext import dump_pretty
@@ -38,7 +32,8 @@ from extproc.providers.known import KNOWN
 from extproc.record import Gateway, find, recorded, tell
 from extproc.render.command import render as render_
 from extproc.runtime import Runtime, compile_runtime, effective
-from extproc.supervisor import Ports, Supervisor, running
+from extproc.signals import ORDERS, Signals, until_stopped
+from extproc.supervisor import Ports, running
 from extproc.telemetry import Log
 from extproc.wrapped import NOT_FOUND, Wrapped, elsewhere, missing, open_log
 
@@ -66,43 +61,6 @@ async def _up(runtime: Runtime, log: Log, options: Options, read: Callable[[], L
             log.notice("ready", "the gateway is ready", policies=runtime.armed or "none", **details)
             await until_stopped(signals, supervisor, log)
     return 0
-
-
-async def until_stopped(signals: Signals, supervisor: Supervisor, log: Log) -> None:
-    """Serve; SIGHUP reads the configuration again, SIGUSR1 replaces the workers, a signal to stop drains, a second ends."""
-    while (name := await signals.next()) in _ORDERS:
-        await (supervisor.reload() if name == "SIGHUP" else supervisor.restart_workers())
-    log.notice("stopping", "stopping; once more to stop at once", signal=name)
-    supervisor.drain()
-    drained = asyncio.ensure_future(supervisor.drained())
-    again = asyncio.ensure_future(signals.next_stop())
-    await asyncio.wait({drained, again}, return_when=asyncio.FIRST_COMPLETED)
-    for each in (drained, again):
-        each.cancel()
-
-
-_ORDERS = ("SIGHUP", "SIGUSR1")
-"""Signals that do not end anything."""
-
-
-class Signals:
-    """Signals in the order they came."""
-
-    def __init__(self) -> None:
-        self._names: asyncio.Queue[str] = asyncio.Queue()
-        loop = asyncio.get_running_loop()
-        for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
-            loop.add_signal_handler(each, self._names.put_nowait, each.name)
-
-    async def next(self) -> str:
-        """The next signal's name."""
-        return await self._names.get()
-
-    async def next_stop(self) -> str:
-        """The next one that means to stop."""
-        while (name := await self.next()) in _ORDERS:
-            pass
-        return name
 
 
 def _reach(runtime: Runtime, ports: Ports, folder: Path) -> Reach:
@@ -208,63 +166,15 @@ async def _serve(runtime: Runtime, log: Log, options: argparse.Namespace) -> int
         )
         address = ", ".join(layout.processors)
         log.notice("ready", "the processor is ready", address=address, policies=runtime.armed or "none", **details)
-        while (name := await signals.next()) in _ORDERS:
+        while (name := await signals.next()) in ORDERS:
             await (processor.reload() if name == "SIGHUP" else processor.restart_workers())
         log.notice("stopping", "stopping", signal=name)
     return 0
 
 
 def demo(options: argparse.Namespace) -> int:
-    """The demonstration; stays up unless ``--once``."""
-    return run(_demo(options))
-
-
-async def _demo(options: argparse.Namespace) -> int:
-    signals = Signals()
-    seen: queue.SimpleQueue[Seen | None] = queue.SimpleQueue()
-    model = FakeModel(told=lambda text: seen.put(Seen("model", text, time.monotonic())))
-    runtime = _demo_runtime(await model.start(), options)
-    log = Log("text")
-    log.quiet = True  # the demonstration's own output first
-    try:
-        async with running(runtime, log, _options(options)) as (supervisor, ports):
-            ca = str(ports.ca)
-            client = Client(ports.listeners["main"], ca)
-            await asyncio.to_thread(show, client, seen, lambda text: print(text, flush=True))
-            if options.once:
-                return 0
-            print(lines(ports.listeners["main"], ports.listeners.get("plain"), ca), flush=True)
-            log.quiet = False
-            supervisor.pool.speak()
-            await until_stopped(signals, supervisor, log)
-            return 0
-    finally:
-        await model.stop()
-
-
-def _demo_runtime(model_port: int, options: argparse.Namespace) -> Runtime:
-    provider = {"type": "openai-compatible", "base_url": f"http://127.0.0.1:{model_port}/v1", "keys": "none"}
-    with as_file(files("extproc.demo") / "demo.yaml") as path:
-        loaded = load(path, {})
-    port = options.port if options.port is not None else _free_or(8443)
-    gateway = loaded.config.gateway.model_copy(
-        update={"address": options.host or "127.0.0.1", "port": port, "plain_port": _free_or(8080)}
-    )
-    health = {"port": _free_or(8081)}
-    tree = {**loaded.config.model_dump(mode="json", exclude_unset=True), "providers": {"demo": provider}}
-    config = Config.model_validate({**tree, "gateway": gateway.model_dump(mode="json"), "health": health})
-    return compile_runtime(Loaded(config, loaded.source, {}, Path.cwd()))
-
-
-def _free_or(port: int) -> int:
-    """The port, or 0 (any) where something listens on it already."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return 0
-    return port
+    """See ``extproc.demo``."""
+    return demo_(options, _options(options))
 
 
 _UP_TO_CLIENTS = (
@@ -374,18 +284,18 @@ def _named(options: argparse.Namespace) -> Path | None:
     return Path(named) if named else None
 
 
-_NO_PROVIDERS: Final = (
-    "no providers: set one of "
-    + ", ".join(known.variable for known in KNOWN.values() if known.whole)
-    + ", write a configuration file, or try `extproc demo`"
-)
-
-
 def _running(options: argparse.Namespace) -> Gateway:
     """The running gateway that is meant: named, or the only one, or the one with the configuration file of this place."""
     config = str(Path(options.config).resolve()) if options.config else ""
     named = _named(options)
     return find(_state(options), config=config, pid=options.pid, usual=str(named.resolve()) if named else "")
+
+
+_NO_PROVIDERS: Final = (
+    "no providers: set one of "
+    + ", ".join(known.variable for known in KNOWN.values() if known.whole)
+    + ", write a configuration file, or try `extproc demo`"
+)
 
 
 def _listen_overrides(options: argparse.Namespace) -> dict[str, str]:

@@ -6,7 +6,7 @@ import re
 import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Any, Final
 
 from extproc.config.load import Loaded
 from extproc.config.model import Config, ModelGroup
@@ -27,7 +27,8 @@ class Backend:
 
     ``base`` is the path part of the provider's URL. ``model`` None keeps the name the client asked for, without ``strip`` at
     its front. ``given`` is what the configuration says of its abilities. ``client_key``: the client's own key goes through.
-    ``foreign`` names the client's headers that other providers may get, but not this one.
+    ``foreign`` names the client's headers that other providers may get, but not this one. ``plans`` is where
+    ``exchange.planning`` remembers what it has found out.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Backend:
     strip: str
     foreign: tuple[str, ...] = field(default=(), repr=False)
     given: tuple[tuple[str, bool], ...] = ()
+    plans: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def id(self) -> str:

@@ -80,7 +80,7 @@ class Counters:
         for row in record.verdicts:
             self.add("extproc_verdicts", mode, str(row["policy"]), str(row["outcome"]), by=float(row["count"]))
         for kind, count in (record.tokens or {}).items():
-            self.add("extproc_tokens", kind, by=count)
+            self._values["extproc_tokens", kind] += count
         if record.attested and len(self._attested) < MOST:
             self._attested.append((record.attested, record.mode))
 

@@ -185,7 +185,10 @@ _HINTS: Final = (
 
 def hint(headers: Collection[str]) -> str:
     """The format that the names of a request's headers speak for; empty: none does."""
-    return next((format_ for name, format_ in _HINTS if name in headers), "")
+    for name, format_ in _HINTS:  # not ``next`` of a generator: every request asks, mostly for nothing
+        if name in headers:
+            return format_
+    return ""
 
 
 def find(method: str, target: str, hinted: str = "") -> Asked | None:

@@ -42,7 +42,9 @@ class Processor(Reloading):
         await self.pool.start(self.runtime.loaded, self.runtime.generation)
         health = self.runtime.config.health
         if health.port is not None:
-            probes = Probes(lambda: not self._draining and bool(self.pool.pids), self._metrics, self.drain)
+            probes = Probes(
+                lambda: not self._draining and bool(self.pool.pids), self._metrics, self.drain, self.totals.sightings
+            )
             server = HealthServer(health.address, health.port, probes)
             try:
                 await server.start()

@@ -40,6 +40,7 @@ class Runtime:
     resources: Mapping[str, str]
     aws_keys: Mapping[str, str] = field(repr=False)
     armed: str
+    names: tuple[str, ...]
 
     def group(self, model: str) -> Group | None:
         """What serves a model: its own name, else the glob with the longest literal prefix."""
@@ -69,7 +70,7 @@ class Runtime:
 
     def models(self) -> list[str]:
         """Public names that are not globs."""
-        return [group.name for group in self.groups if group.public and not group.name.endswith("*")]
+        return list(self.names)
 
 
 def compile_runtime(
@@ -108,6 +109,7 @@ def compile_runtime(
         resources={each.resource: each.name for each in providers.values() if each.resource},
         aws_keys=aws_keys,
         armed=attached.usual.header,
+        names=tuple(group.name for group in models if not group.name.endswith("*")),
     )
 
 

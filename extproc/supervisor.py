@@ -102,11 +102,12 @@ class Supervisor(Reloading):
         await self.pool.start(self.runtime.loaded, self.runtime.generation)
         try:
             await self._envoy.start()
+            self._pin_ports()
+            await self._probe()
         except StartupError:
+            await self._envoy.stop()
             require_ports(self.runtime)  # another may have come in between, which says more than Envoy's end
             raise
-        self._pin_ports()
-        await self._probe()
         health = self.runtime.config.health
         if health.port is not None:
             probes = Probes(self._is_ready, self._metrics, self.drain, self.totals.sightings)
@@ -148,8 +149,9 @@ class Supervisor(Reloading):
                     writer.write(b"GET /health/liveness HTTP/1.1\r\nhost: probe\r\nconnection: close\r\n\r\n")
                     line = await reader.readuntil(b"\r\n")
                     writer.close()
-                if line.startswith(b"HTTP/1.1 200"):
-                    return
+                if line.startswith(b"HTTP/1.1 200") and await self._envoy.stat("http.main.downstream_rq_total"):
+                    await self._envoy.require_listeners()
+                    return  # and it was our Envoy that answered, not another one on the same port
             await asyncio.sleep(0.05)
         raise StartupError("no request goes through: Envoy is up but does not reach the processor")
 

@@ -8,8 +8,9 @@ changes are the same for every exchange, so that their bytes are kept.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
+from itertools import starmap
 from typing import Any, Final
 
 from google.protobuf.descriptor import FieldDescriptor
@@ -28,7 +29,7 @@ METHOD = "Process"
 
 
 def decode(data: bytes, *, headers: bool = True) -> events.Event:
-    """The event of one ProcessingRequest; ``headers``: whether anybody looks at those.
+    """The event of one ProcessingRequest; without ``headers`` those of a request are read when somebody looks at them.
 
     Raises:
         ProtocolError: no such message, or one of a phase we never ask for.
@@ -46,7 +47,7 @@ def decode(data: bytes, *, headers: bool = True) -> events.Event:
         return events.RequestBody(body.body, body.end_of_stream)
     if kind == "request_headers":
         sent = message.request_headers
-        found = _headers(sent) if headers else {}
+        found: events.Headers = _headers(sent) if headers else _Later(sent)
         return events.RequestHeaders(found, sent.end_of_stream, _attributes(message), _metadata(message))
     if kind == "response_headers":
         sent = message.response_headers
@@ -73,6 +74,30 @@ def _headers(message: pb.HttpHeaders) -> dict[str, str]:
     return found
 
 
+class _Later(Mapping[str, str]):
+    """Headers that are read when somebody looks at them."""
+
+    __slots__ = ("_found", "_message")
+
+    def __init__(self, message: pb.HttpHeaders) -> None:
+        self._message = message
+        self._found: dict[str, str] | None = None
+
+    def _read(self) -> dict[str, str]:
+        if self._found is None:
+            self._found = _headers(self._message)
+        return self._found
+
+    def __getitem__(self, name: str) -> str:
+        return self._read()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._read())
+
+    def __len__(self) -> int:
+        return len(self._read())
+
+
 def _attributes(message: pb.ProcessingRequest) -> dict[str, Any]:
     found: dict[str, Any] = {}
     attributes = message.attributes
@@ -93,6 +118,8 @@ def _struct(values: Struct) -> dict[str, Any]:
 
 def _value(value: Value) -> Any:
     kind = value.WhichOneof("kind")
+    if kind == "string_value":
+        return value.string_value
     if kind == "struct_value":
         return _struct(value.struct_value)
     if kind == "list_value":
@@ -125,8 +152,10 @@ _SIZES: Final = [_varint(size) for size in range(1024)]
 
 def _field(tag: bytes, payload: bytes) -> bytes:
     """A field of bytes, text or a message."""
-    size = len(payload)
-    return tag + (_SIZES[size] if size < 1024 else _varint(size)) + payload
+    try:
+        return tag + _SIZES[len(payload)] + payload
+    except IndexError:
+        return tag + _varint(len(payload)) + payload
 
 
 _RESPONSE: Final = pb.ProcessingResponse
@@ -201,12 +230,14 @@ def encode(effect: events.Effect) -> bytes:
 
 
 def _mutation(change: events.Mutation) -> bytes:
+    if not change.set and not change.remove:
+        return _REROUTE if change.reroute else b""
     headers = _set(change.set) + _removed(change.remove)
     return (_field(_HEADER_MUTATION, headers) if headers else b"") + (_REROUTE if change.reroute else b"")
 
 
 def _set(headers: events.Pairs) -> bytes:
-    return b"".join([_overwrite(name, value) for name, value in headers])
+    return b"".join(starmap(_overwrite, headers))
 
 
 @lru_cache(maxsize=1024)  # names of backends and models, settings: few and always the same; ids just pass through

@@ -9,14 +9,14 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any, Final
 
 import orjson
 
+from extproc.demo.server import Server, chunk, event
+
 _ANSWER: Final = "Of course. Please write to jane.doe@example.com, she will help you with the rest."
 _TOKENS: Final = re.compile(r"jane|\.doe|@exam|ple|\.com|\s?[^\s@]{1,8}|\s")
-_MAX_HEAD: Final = 65536
 
 
 def tokens(text: str) -> list[str]:
@@ -24,7 +24,7 @@ def tokens(text: str) -> list[str]:
     return _TOKENS.findall(text)
 
 
-class FakeModel:
+class FakeModel(Server):
     """The server.
 
     Args:
@@ -33,46 +33,22 @@ class FakeModel:
     """
 
     def __init__(self, pace: float = 0.03, told: Callable[[str], None] | None = None) -> None:
+        super().__init__()
         self._pace = pace
         self._told = told
-        self._server: asyncio.Server | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
 
-    async def start(self) -> int:
-        """Listen on loopback; returns the port."""
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, limit=_MAX_HEAD)
-        return int(self._server.sockets[0].getsockname()[1])
-
-    async def stop(self) -> None:
-        """Stop listening and drop what is open."""
-        if self._server:
-            self._server.close()
-            for task in list(self._tasks):
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        if task:
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-        with suppress(ConnectionError, asyncio.IncompleteReadError):
-            while head := await reader.readuntil(b"\r\n\r\n"):
-                found = re.search(rb"(?i)\r\ncontent-length:\s*(\d+)", head)
-                body = await reader.readexactly(int(found[1])) if found else b""
-                await self._answer(writer, orjson.loads(body) if body else {})
-        writer.close()
-
-    async def _answer(self, writer: asyncio.StreamWriter, request: dict[str, Any]) -> None:
+    async def answer(self, writer: asyncio.StreamWriter, head: bytes, body: bytes) -> None:
+        """See ``Server``."""
+        request: dict[str, Any] = orjson.loads(body) if body else {}
         text = _said(request)
         if request.get("stream"):
             await self._stream(writer, request, text)
             return
         message = {"role": "assistant", "content": text}
         choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}
-        body = orjson.dumps({**_head(request, "chat.completion"), "choices": [choice], "usage": _usage(request, text)})
+        whole = orjson.dumps({**_head(request, "chat.completion"), "choices": [choice], "usage": _usage(request, text)})
         writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n")
-        writer.write(b"content-length: %d\r\n\r\n" % len(body) + body)
+        writer.write(b"content-length: %d\r\n\r\n" % len(whole) + whole)
         await writer.drain()
 
     async def _stream(self, writer: asyncio.StreamWriter, request: dict[str, Any], text: str) -> None:
@@ -86,12 +62,10 @@ class FakeModel:
                 self._told(token)
             self._event(writer, request, {"content": token})
         self._event(writer, request, {}, "stop")
-        _chunk(
-            writer,
-            orjson.dumps({**_head(request, "chat.completion.chunk"), "choices": [], "usage": _usage(request, text)}),
-        )
-        _chunk(writer, b"[DONE]")
-        writer.write(b"0\r\n\r\n")
+        last = {**_head(request, "chat.completion.chunk"), "choices": [], "usage": _usage(request, text)}
+        chunk(writer, event(orjson.dumps(last)))
+        chunk(writer, event(b"[DONE]"))
+        chunk(writer, b"")
         await writer.drain()
 
     @staticmethod
@@ -99,7 +73,7 @@ class FakeModel:
         writer: asyncio.StreamWriter, request: dict[str, Any], delta: dict[str, str], finish: str | None = None
     ) -> None:
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
-        _chunk(writer, orjson.dumps({**_head(request, "chat.completion.chunk"), "choices": [choice]}))
+        chunk(writer, event(orjson.dumps({**_head(request, "chat.completion.chunk"), "choices": [choice]})))
 
 
 def _said(request: dict[str, Any]) -> str:
@@ -111,11 +85,6 @@ def _said(request: dict[str, Any]) -> str:
     )
     asked = last if isinstance(last, str) else ""
     return f"You said: “{asked[:500]}” {_ANSWER}" if asked else _ANSWER
-
-
-def _chunk(writer: asyncio.StreamWriter, data: bytes) -> None:
-    event = b"data: " + data + b"\n\n"
-    writer.write(b"%x\r\n" % len(event) + event + b"\r\n")
 
 
 def _head(request: dict[str, Any], kind: str) -> dict[str, Any]:

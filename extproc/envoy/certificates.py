@@ -12,6 +12,7 @@ from __future__ import annotations
 import datetime
 import ipaddress
 import socket
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -31,6 +32,9 @@ def ensure(folder: Path, hosts: tuple[str, ...] = ()) -> tuple[Path, Path, Path]
     """Make or keep the certificates in ``folder``; returns (certificate, key, authority)."""
     cert, key, ca, ca_key = (folder / name for name in ("server.pem", "server.key", "ca.pem", "ca.key"))
     names = tuple(dict.fromkeys((*_own_names(), *hosts)))
+    with suppress(FileNotFoundError):
+        if ca_key.is_file() and ca.is_file() and key.is_file() and _current(cert, names):
+            return cert, key, ca  # nothing is written: the folder may be one that cannot be
     with alone(folder):
         if not (ca.is_file() and ca_key.is_file()):
             ca.unlink(missing_ok=True)  # an authority is there only with its key

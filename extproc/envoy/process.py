@@ -91,10 +91,22 @@ class Envoy:
                     if await _get(host, "/ready") == b"LIVE\n":
                         await _refuse_rejected(host)
                         self.ports = _ports(orjson.loads(await _get(host, "/listeners?format=json")))
+                        await self.require_listeners()
                         return
                 except OSError:
                     pass
             await asyncio.sleep(0.02)
+
+    async def require_listeners(self) -> None:
+        """See that no listener is missing.
+
+        Of two processes that bind a port at the same moment one fails when it listens: Envoy drops that listener and goes on.
+
+        Raises:
+            StartupError: one is.
+        """
+        if await self.stat("listener_manager.listener_create_failure"):
+            raise StartupError("Envoy cannot listen where it was told to; its own words are above")
 
     async def wait(self) -> int:
         """Wait until it ends; returns its exit status."""

@@ -22,6 +22,7 @@ OLDEST: Final[Version] = (1, 36)
 NEWEST: Final[Version] = (1, 40)
 """Of those that are tested."""
 _ROUTES_LIMIT_BODIES: Final[Version] = (1, 37)
+_FILTERS_WAIT_FOR_EACH_OTHER: Final[Version] = (1, 38)
 
 GATEWAY: Final = "gateway"
 GUARD: Final = "guard"
@@ -29,6 +30,8 @@ SHADOW: Final = "shadow"
 FAILOVER: Final = "failover"
 OTHERS_BEFORE: Final = "ext_proc-before"
 """Somebody else's ext_proc filter before ours in the chain."""
+OTHERS_AFTER: Final = "ext_proc-after"
+"""The same, behind ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,19 @@ _CAUTIONS: Final = (
         "only the connection's limit says how large a request may be, so Envoy is told to buffer up to gateway.max_body "
         "for every connection, also of answers whose reader is slow",
     ),
+    # 200 and half a stream or nothing, then a clean end: of long streams up to every second one. Nothing uninspected comes
+    _Caution(
+        _FILTERS_WAIT_FOR_EACH_OTHER,
+        frozenset({OTHERS_BEFORE}),
+        "with another ext_proc filter before this one streamed answers get lost or are cut short, and it looks like their "
+        "end: put this one first, or take 1.38 or later",
+    ),
+    _Caution(
+        _FILTERS_WAIT_FOR_EACH_OTHER,
+        frozenset({OTHERS_AFTER}),
+        "with another ext_proc filter behind this one that is shown the bodies of answers as they stream, a streamed answer "
+        "can get lost, and it looks like its end: do not show it these, or take 1.38 or later",
+    ),
 )
 
 
@@ -56,7 +72,7 @@ def cautions(version: str, uses: Collection[str] = (GATEWAY,)) -> list[str]:
 
     Args:
         version: such as ``1.38`` or ``1.38.3``, or what ``envoy --version`` prints; empty: not known.
-        uses: what of us is used: GATEWAY, GUARD, SHADOW, FAILOVER, OTHERS_BEFORE. Others are ignored.
+        uses: what of us is used: GATEWAY, GUARD, SHADOW, FAILOVER, OTHERS_BEFORE, OTHERS_AFTER. Others are ignored.
 
     Raises:
         StartupError: it cannot carry us, or is no version.

@@ -15,7 +15,7 @@ from extproc.framing.multipart import Form
 JSON = "application/json"
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(slots=True, repr=False)
 class Body:
     """``raw`` is the JSON text, ``value`` its value; ``form`` what it was made from, whose bytes are ``came``.
 

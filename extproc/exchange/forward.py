@@ -16,8 +16,8 @@ from extproc.providers.api import NotReady
 from extproc.providers.credentials import ClientKey
 
 DECISION: Final = "llm.extproc.decision"
-"""Dynamic metadata the router filter writes: ``group`` (routes match on it), ``id``, what is wanted, and of the body its
-``length`` and ``media`` type: the headers that say so are those of the attempt before, where there was one."""
+"""Dynamic metadata the router filter writes: ``group`` (routes match on it). Where upstream filters read it also what is
+wanted, and of the body its ``length`` and ``media`` type: the headers that say so are those of the attempt before, if any."""
 ATTEMPT: Final = "upstream.request_attempt_count"
 """The attribute in which Envoy counts attempts."""
 UPSTREAM: Final = "llm.extproc.upstream"
@@ -26,9 +26,9 @@ SUBSET: Final = "envoy.lb"
 """Dynamic metadata that limits which backends Envoy may choose."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: see ``events``
 class Sent:
-    """A request as it goes on.
+    """A request as it goes on. Nobody changes it.
 
     ``body`` is None where it is what came, ``whole`` what goes on in any case; ``plans`` are the backends that can serve it.
     ``usage``: the client wants a stream's usage; ``hides``: it was asked for all the same.
@@ -72,19 +72,20 @@ def forward(
     if sent.body is not None:
         changes += (("content-length", str(len(sent.body))),)
     passed = group.passed
-    if sent.only:
-        said = attempt(sent.only, headers, sent.whole, now)
+    decision: dict[str, Any] = {"group": group.slug}
+    if only := sent.only:  # no upstream filter is asked
+        said = attempt(only, headers, sent.whole, now)
         changes += said
-        passed -= sent.only.backend.credentials - own(sent.only.backend, said)
-    elif group.client_key:  # the route lets it pass, in the header of the one provider it is for
-        changes += next((_given(backend, headers) for backend in group.backends if backend.client_key), ())
-    body = {"length": len(sent.whole), "media": sent.media}
-    metadata: dict[str, Mapping[str, Any]] = {
-        DECISION: {"group": group.slug, "id": sent.request_id, **body, **sent.wanted.told()}
-    }
+        if unsaid := only.backend.credentials - own(only.backend, said):
+            passed -= unsaid
+    else:
+        decision |= {"length": len(sent.whole), "media": sent.media, **sent.wanted.told()}
+        if group.client_key:  # the route lets it pass, in the header of the one provider it is for
+            changes += next((_given(backend, headers) for backend in group.backends if backend.client_key), ())
+    metadata: dict[str, Mapping[str, Any]] = {DECISION: decision}
     if len(sent.plans) < len(group.backends):
         metadata[SUBSET] = {"serves": group.subset(plan.backend for plan in sent.plans)}
-    remove = hygiene.not_upstream(headers, passed | sent.headers.keys())
+    remove = hygiene.not_upstream(headers, passed.union(sent.headers) if sent.headers else passed)
     if not sent.media and "content-type" in headers:
         remove += ("content-type",)
     mutation = events.Mutation(set=changes, remove=remove, reroute=True, metadata=metadata)
@@ -98,13 +99,7 @@ def attempt(plan: Plan, headers: events.Headers, body: bytes, now: float) -> eve
         Refused: the provider's credentials are not there yet.
     """
     backend, credential = plan.backend, plan.backend.credential
-    said: events.Pairs = (
-        (":path", plan.target),
-        (":authority", backend.authority),
-        *(() if not plan.converts else _ANY),
-        hygiene.AGENT,  # an attempt before this may have set another
-        *backend.profile.headers(headers),
-    )
+    said: events.Pairs = (*plan.says, *backend.profile.headers(headers))
     if credential is None:
         return said
     if isinstance(credential, ClientKey):
@@ -115,10 +110,6 @@ def attempt(plan: Plan, headers: events.Headers, body: bytes, now: float) -> eve
     except NotReady:
         message = "The gateway has no credentials of this provider yet."
         raise Refused(503, "credentials_not_ready", message, "api_error") from None
-
-
-_ANY: Final = (("accept", "*/*"),)
-"""What the client accepts says nothing of the format its request was converted to."""
 
 
 def own(backend: Backend, said: events.Pairs) -> frozenset[str]:
@@ -132,7 +123,7 @@ def _given(backend: Backend, headers: events.Headers) -> events.Pairs:
     return credential.given(headers) if isinstance(credential, ClientKey) else ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Replied:
     """Who has answered, at which attempt, and in which format; ``losses`` are those of the request."""
 

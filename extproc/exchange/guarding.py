@@ -97,7 +97,9 @@ class GuardExchange(Inspecting):
             said += (("content-type", media), ("content-length", str(len(body))))
             remove += tuple(name for name in hygiene.CHANGED if name in self._headers and name != "content-length")
         self._state, self._idle = State.SENT, math.inf  # how long an answer may be silent, others decide
-        mutation = Mutation(set=said, remove=remove)
+        mutation = Mutation(
+            set=said, remove=remove, metadata=self._replies.verdicts()
+        )  # for the filters after this one
         return [events.ContinueRequest(mutation) if self._bare else events.ContinueBody(body, mutation)]
 
     def _renamed(self, decided: Decided) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from functools import cache
+from functools import cache, lru_cache
 from typing import Final
 
 from extproc.errors import Refused
@@ -72,7 +72,13 @@ _KEPT: Final = _ROUTING | {REROUTE, "content-type", *(name for name, _ in _SAME)
 
 def not_upstream(headers: Headers, allowed: frozenset[str]) -> tuple[str, ...]:
     """Names of request headers that must not reach a provider."""
-    return tuple([name for name in headers if name not in allowed and name not in _KEPT])
+    kept = _with_kept(allowed)
+    return tuple([name for name in headers if name not in kept])
+
+
+@lru_cache(maxsize=64)  # one for each group, and for what policies set
+def _with_kept(allowed: frozenset[str]) -> frozenset[str]:
+    return allowed | _KEPT
 
 
 def settable(name: str, value: str) -> str:
@@ -136,6 +142,8 @@ def check_body(headers: Headers, *, forms: bool) -> None:
     Raises:
         Refused: it is not JSON in UTF-8, or encoded in a way that cannot be decoded.
     """
+    if headers.get("content-type") == "application/json" and "content-encoding" not in headers:
+        return
     media, _, parameters = headers.get("content-type", "application/json").lower().partition(";")
     charset = parameters.partition("charset=")[2].strip(' "')
     if forms and media.strip() == "multipart/form-data":

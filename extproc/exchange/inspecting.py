@@ -31,7 +31,7 @@ from extproc.exchange.state import State, step
 from extproc.formats import generic
 from extproc.formats.registry import CHAT, FORMATS
 from extproc.operations import Asked, Passage, hint, spoken
-from extproc.policy.api import Outcome, Phase, Policy, Tally
+from extproc.policy.api import Outcome, Phase, Policy, Tally, stronger
 from extproc.policy.attach import Traits, claims
 from extproc.policy.chain import Chain
 from extproc.policy.vault import Vault
@@ -307,8 +307,9 @@ class Inspecting(Exchange):
         """From here on the client is spoken to in this format."""
         before = self._format
         told = generic.told(format_, passage.words, before) if passage else FORMATS.get(format_, before)
-        self._format = self._replies.format = told
-        self._meter = Meter(self._format)
+        if told is not before:
+            self._format = self._replies.format = told
+            self._meter = Meter(told)
 
     def _request_body(self, event: events.RequestBody) -> list[Effect]:
         if self._budget.full:
@@ -324,7 +325,7 @@ class Inspecting(Exchange):
             self._format, self._armed, self._traits, raw, body, self._tally, stream=self.record.stream
         )
         self.record.unscanned = decided.unscanned
-        self.record.verdict = max(decided.outcome, self._tally.strongest(), key=list(Outcome).index).value
+        self.record.verdict = stronger(decided.outcome, self._tally.strongest()).value
         if decided.failed:
             raise undecided()
         if decided.outcome is Outcome.BLOCK and decided.policy:
@@ -334,13 +335,17 @@ class Inspecting(Exchange):
         self._decided = decided
         self._answer_policies, self._vault = decided.answer, decided.vault
         self._received = event.body
-        self._judging.request_id, self._judging.caller = self.record.request_id, self._traits.caller()
-        asked = self._judging.ask(self._armed.moderated, Phase.REQUEST, decided.texts)
-        self._parallel = [each for each in asked if not each.waits]
-        if self._judging.waits:
+        if self._armed.moderated and self._asks(decided):
             self._state = State.JUDGED
             return []
         return self._go_on()
+
+    def _asks(self, decided: Decided) -> bool:
+        """Ask services about a request; returns whether it waits for one."""
+        self._judging.request_id, self._judging.caller = self.record.request_id, self._traits.caller()
+        asked = self._judging.ask(self._armed.moderated, Phase.REQUEST, decided.texts)
+        self._parallel = [each for each in asked if not each.waits]
+        return self._judging.waits
 
     def _go_on(self) -> list[Effect]:
         decided, self._decided = self._decided, None

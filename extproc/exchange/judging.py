@@ -18,6 +18,8 @@ from extproc.policy.api import Action, OnError, Outcome, Phase, Policy, Scope, T
 FAILED: Final = "failed"
 """The label under which a service's failures are counted."""
 
+_NOBODY: Final = Caller()
+
 Said = tuple[Scope, str]
 """A text and whose words it is."""
 
@@ -61,7 +63,7 @@ class Judging:
 
     tally: Tally
     request_id: str = ""
-    caller: Caller = field(default_factory=Caller)
+    caller: Caller = _NOBODY
     asked: list[Question] = field(default_factory=list)
     _open: set[Question] = field(default_factory=set)
     _news: list[tuple[Question, Found]] = field(default_factory=list)

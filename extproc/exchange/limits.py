@@ -14,6 +14,14 @@ from extproc.events import Headers, Pairs
 
 _KINDS: Final = ("requests", "tokens", "input-tokens", "output-tokens")
 _FIELDS: Final = ("limit", "remaining", "reset")
+_NAMES: Final = [
+    (f"x-ratelimit-{field}-{kind}", f"anthropic-ratelimit-{kind}-{field}", field)
+    for kind in _KINDS
+    for field in _FIELDS
+]
+_TO_ANTHROPIC: Final = {openai: (anthropic, field) for openai, anthropic, field in _NAMES}
+_TO_OPENAI: Final = {anthropic: (openai, field) for openai, anthropic, field in _NAMES}
+"""The other API's names, and the client's for the same."""
 _TIME: Final = re.compile(
     r"(?=.)(?:(\d{1,6})d)?(?:(\d{1,6})h)?(?:(\d{1,6})m(?!s))?(?:(\d{1,9}(?:\.\d{1,9})?)s)?(?:(\d{1,9})ms)?", re.ASCII
 )
@@ -29,18 +37,18 @@ def limits(headers: Headers, family: str, now: float) -> Pairs:
         family: of the client's format.
         now: Unix time in seconds.
     """
+    others = _TO_ANTHROPIC if family == "anthropic" else _TO_OPENAI
+    if others.keys().isdisjoint(headers):
+        return ()
     found: list[tuple[str, str]] = []
-    for kind in _KINDS:
-        for field in _FIELDS:
-            openai, anthropic = f"x-ratelimit-{field}-{kind}", f"anthropic-ratelimit-{kind}-{field}"
-            own, other = (anthropic, openai) if family == "anthropic" else (openai, anthropic)
-            value = headers.get(other)
-            if value is None or own in headers:
-                continue
-            if field == "reset":
-                value = _at(value, now) if family == "anthropic" else _in(value, now)
-            if value:
-                found.append((own, value))
+    for other, (own, field) in others.items():
+        value = headers.get(other)
+        if value is None or own in headers:
+            continue
+        if field == "reset":
+            value = _at(value, now) if family == "anthropic" else _in(value, now)
+        if value:
+            found.append((own, value))
     return tuple(found)
 
 

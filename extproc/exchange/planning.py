@@ -13,6 +13,8 @@ from typing import Any, Final
 from extproc.chat.codec import Codec
 from extproc.chat.losses import Losses, spell
 from extproc.errors import DecodeError, Refused, Unrepresentable
+from extproc.events import Pairs
+from extproc.exchange.headers import AGENT
 from extproc.exchange.needs import WISHES, hinted, needs
 from extproc.formats import unsigned
 from extproc.formats.openai_chat.codec import OpenAIChatCodec
@@ -27,9 +29,9 @@ from extproc.providers.known import EXTENDED
 _EXTENDED: Final = OpenAIChatCodec(Dialect(extensions=True))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: see ``events``
 class Wanted:
-    """What a client asks for, as far as it matters to where it goes.
+    """What a client asks for, as far as it matters to where it goes. Nobody changes one.
 
     ``model`` is the public name; ``named``: bodies of this format name it. ``listed``: a stream is wanted as one array.
     ``betas``: what the client's ``anthropic-beta`` header lists. ``sealed``: what that function says.
@@ -48,17 +50,19 @@ class Wanted:
     target: str = ""
 
     def told(self) -> dict[str, Any]:
-        """As dynamic metadata, for the upstream filter."""
-        return {
-            "operation": self.operation,
-            "format": self.format,
-            "model": self.model,
-            "stream": self.stream,
-            "named": self.named,
-            "betas": ",".join(self.betas),
-            "sealed": self.sealed,
-            **({"path": self.path, "target": self.target} if self.path else {}),
-        }
+        """As dynamic metadata, for the upstream filter. What is as usual is not said: each member takes its time to read."""
+        told: dict[str, Any] = {"operation": self.operation, "format": self.format, "model": self.model}
+        if self.stream:
+            told["stream"] = True
+        if not self.named:
+            told["named"] = False
+        if self.betas:
+            told["betas"] = ",".join(self.betas)
+        if self.sealed:
+            told["sealed"] = True
+        if self.path:
+            told |= {"path": self.path, "target": self.target}
+        return told
 
     @classmethod
     def heard(cls, told: Mapping[str, Any]) -> Wanted:
@@ -68,8 +72,8 @@ class Wanted:
             str(told.get("format", "")),
             str(told.get("model", "")),
             told.get("stream") is True,
-            told.get("named") is True,
-            betas=betas(str(told.get("betas", ""))),
+            told.get("named") is not False,
+            betas=betas(str(told["betas"])) if "betas" in told else (),
             sealed=told.get("sealed") is True,
             path=str(told.get("path", "")),
             target=str(told.get("target", "")),
@@ -83,28 +87,57 @@ def betas(header: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One attempt. ``target`` is the path and query; ``converts``: it goes in another format than it came in."""
+    """One attempt. ``target`` is the path and query; ``converts``: it goes in another format than it came in.
+
+    ``changes``: the body has to be changed, beyond the name of the model. ``says``: headers of every such attempt.
+    """
 
     backend: Backend
     call: Call
     target: str
     converts: bool
+    changes: bool
+    says: Pairs
 
-    @property
-    def changes(self) -> bool:
-        """Whether an attempt has to change the body, beyond the name of the model."""
-        return self.converts or self.backend.kind.adjusts(self.call)
+
+_PLANS: Final = 64
+_BETAS: Final = 256
+"""Plans that a backend remembers, and letters of the ``betas`` that one may be for: clients choose models and betas."""
 
 
 def plan(backend: Backend, wanted: Wanted) -> Plan | None:
     """How a backend can serve this; None where it cannot."""
+    if wanted.path:  # clients choose what it ends in
+        return _planned(backend, wanted)
+    known: dict[Any, Plan | None] = backend.plans
+    key = (wanted.operation, wanted.format, wanted.model, wanted.stream, wanted.betas)
+    if key in known:
+        return known[key]
+    found = _planned(backend, wanted)
+    if sum(map(len, wanted.betas)) <= _BETAS:
+        if len(known) >= _PLANS:
+            known.clear()
+        known[key] = found
+    return found
+
+
+def _planned(backend: Backend, wanted: Wanted) -> Plan | None:
     kind, model = backend.kind, backend.upstream_model(wanted.model)
     for name in _formats(backend, wanted):
         call = Call(name, wanted.operation, model, wanted.stream, wanted.path, wanted.betas)
         target = wanted.target or kind.target(backend.base, call)
         if target is not None:
-            return Plan(backend, call, target, name != wanted.format)
+            converts = name != wanted.format
+            return Plan(
+                backend, call, target, converts, converts or kind.adjusts(call), _says(backend, target, converts)
+            )
     return None
+
+
+def _says(backend: Backend, target: str, converts: bool) -> Pairs:
+    said = ((":path", target), (":authority", backend.authority))
+    # what the client accepts says nothing of the format its request is converted to
+    return (*said, *((("accept", "*/*"),) if converts else ()), AGENT)  # an attempt before may have been another agent
 
 
 def _formats(backend: Backend, wanted: Wanted) -> list[str]:

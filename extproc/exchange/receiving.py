@@ -28,7 +28,7 @@ from extproc.usage import Meter
 _NOTHING: Final = Chain([])
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Received:
     """An answer's beginning: the client's format, what was sent, who answered, and with what headers."""
 

@@ -40,7 +40,7 @@ def send(
         record.stream,
         not asked.names_model and bool(decided.model),
         asked.listed,
-        planning.betas(headers.get("anthropic-beta", "")),
+        planning.betas(headers["anthropic-beta"]) if "anthropic-beta" in headers else (),
         path=passage.path,
         target=passage.target,
     )
@@ -81,8 +81,10 @@ def estimate(asked: Asked, group: Group, decided: Decided) -> bytes | None:
     Estimated as policies do: for each text its bytes in UTF-8 by four, rounded up.
     """
     name = _COUNTED.get(asked.format)
+    if name is None:
+        return None
     wanted = Wanted(str(asked.operation), asked.format, decided.model, stream=False, named=not asked.names_model)
-    if name is None or any(planning.plan(backend, wanted) for backend in group.backends):
+    if any(planning.plan(backend, wanted) for backend in group.backends):
         return None
     spans = FORMATS[asked.format].request_spans(decided.body)
     return dump({name: sum(-(-len(span.text.encode()) // 4) for span in spans)})

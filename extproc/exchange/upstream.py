@@ -32,6 +32,8 @@ _LOSSES = 20
 class UpstreamExchange(Exchange):
     """One attempt. Headers in, and where the body changes or is signed that too; then the gRPC stream is closed."""
 
+    reads_headers = False  # few providers take anything of the client's
+
     def __init__(self, runtime: Runtime, now: Callable[[], float] = time.time) -> None:
         self._runtime = runtime
         self._now = now
@@ -98,7 +100,7 @@ class UpstreamExchange(Exchange):
             "attempts": attributes.get(ATTEMPT, 1),
             "client_key": backend.client_key,
             "format": plan.call.format,
-            "losses": "; ".join(f"{path}: {why}" for path, why in (losses.found if losses else [])[:_LOSSES]),
+            "losses": "; ".join([f"{path}: {why}" for path, why in losses.found[:_LOSSES]]) if losses else "",
         }
         made = attempt(plan, request.headers if request else {}, body, self._now())
         return Mutation(

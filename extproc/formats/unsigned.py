@@ -1,8 +1,9 @@
 """Thoughts in a request that its provider would refuse or could not read, and the request without them.
 
 Clients send back what they were told. Claude takes a thought only with its signature, which is gone where a policy has edited
-the text (see ``formats.signed``); OpenAI looks for reasoning that it has not made. Both are left out here, where the request
-goes on in the format it came in; conversions leave them out by themselves.
+the text (see ``formats.signed``), and no empty text, which is what an answer has behind the place where it was cut; OpenAI
+looks for reasoning that it has not made. All that is left out here, where the request goes on in the format it came in;
+conversions leave it out by themselves.
 
 Source: Claude documentation, "Extended thinking" (thoughts go back unchanged; with a budget, the turn that tools have just
 answered must begin with one) and "Context editing" (thoughts can only be cleared while there is thinking).
@@ -18,7 +19,7 @@ from extproc.formats.openai_responses import seals
 from extproc.framing.jsonedit import EditPath
 from extproc.framing.jsontext import REMOVED, edit, parse
 
-_BLANK: Final = re.compile(rb'"signature"\s*:\s*""')
+_BLANK: Final = re.compile(rb'"(?:signature|text)"\s*:\s*""')
 _ANTHROPIC: Final = frozenset({"anthropic-messages", "anthropic-count", "bedrock-invoke-anthropic"})
 _CONVERSE: Final = "bedrock-converse"
 _THOUGHTS: Final = frozenset({"thinking", "redacted_thinking"})
@@ -30,8 +31,12 @@ def suspected(format_: str, raw: bytes) -> bool:
     if format_ == "openai-responses":
         return b'"extproc-' in raw
     if format_ == _CONVERSE:
-        return b'"reasoningText"' in raw
-    return format_ in _ANTHROPIC and _BLANK.search(raw) is not None
+        return b'"reasoningText"' in raw or _blank(raw)
+    return format_ in _ANTHROPIC and _blank(raw)
+
+
+def _blank(raw: bytes) -> bool:
+    return b'""' in raw and _BLANK.search(raw) is not None
 
 
 def without(format_: str, model: str, raw: bytes, losses: Losses) -> bytes:
@@ -68,15 +73,18 @@ def _is_result(block: dict[str, Any]) -> bool:
     return block.get("type") == "tool_result" or "toolResult" in block
 
 
-def _is_unsigned(block: Any, *, strict: bool) -> bool:
-    """Whether a block is a thought without a signature; ``strict``: also where there is not even room for one."""
+def _refused(block: Any, *, strict: bool) -> str:
+    """Why a block would be refused; ``strict``: also a thought that has not even room for a signature. Empty: it is fine."""
     if not isinstance(block, dict):
-        return False
+        return ""
+    if block.get("text") == "":
+        return "an empty text"
     told = block.get("reasoningContent")
     thought = (
         block if block.get("type") == "thinking" else told.get("reasoningText") if isinstance(told, dict) else None
     )
-    return isinstance(thought, dict) and not thought.get("signature", "" if strict else "none")
+    unsigned = isinstance(thought, dict) and not thought.get("signature", "" if strict else "none")
+    return "a thought without a signature" if unsigned else ""
 
 
 def _signed(raw: bytes, losses: Losses, *, strict: bool) -> bytes:
@@ -89,10 +97,10 @@ def _signed(raw: bytes, losses: Losses, *, strict: bool) -> bytes:
     for index, turn in enumerate(turns):
         content = turn.get("content") if isinstance(turn, dict) and turn.get("role") == "assistant" else None
         blocks = content if isinstance(content, list) else []
-        gone = {at for at, block in enumerate(blocks) if _is_unsigned(block, strict=strict)}
-        for at in sorted(gone):
+        gone = {at: why for at, block in enumerate(blocks) if (why := _refused(block, strict=strict))}
+        for at, why in gone.items():
             edits["messages", index, "content", at] = REMOVED
-            losses.add(("messages", index, "content", at), "a thought without a signature")
+            losses.add(("messages", index, "content", at), why)
         left = [block for at, block in enumerate(blocks) if at not in gone]
         kept.append({**turn, "content": left} if gone else turn)
     if not edits:

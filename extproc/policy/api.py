@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 if TYPE_CHECKING:
     from extproc.policy.python import AnswerHook
@@ -179,6 +179,14 @@ class Tally:
             {"policy": policy, "label": label, "outcome": outcome, "count": count}
             for (policy, label, outcome), count in sorted(self.counts.items())
         ]
+
+
+_RANKS: Final = {outcome: rank for rank, outcome in enumerate(Outcome)}
+
+
+def stronger(one: Outcome, other: Outcome) -> Outcome:
+    """The one that takes precedence."""
+    return one if _RANKS[one] >= _RANKS[other] else other
 
 
 @dataclass(slots=True)

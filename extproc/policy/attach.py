@@ -141,7 +141,8 @@ class Wish:
         return bool(self.adds or self.actions or self.own or self.values)
 
 
-_NOTHING: Final = Wish()
+NOTHING: Final = Wish()
+"""No header asks for anything."""
 _EMPTY: Final = Chain(())
 
 
@@ -192,9 +193,9 @@ class Attached:
         self._chains: dict[tuple[str, ...], Chain] = {}
         self._singles: dict[int, tuple[Policy, Chain]] = {}
         self._variants: dict[tuple[str, Action], Policy] = {}
-        self.usual = self._arm(self._always, _NOTHING)
+        self.usual = self._arm(self._always, NOTHING)
 
-    def choose(self, traits: Traits, wish: Wish = _NOTHING) -> Armed:
+    def choose(self, traits: Traits, wish: Wish = NOTHING) -> Armed:
         """The policies for a request."""
         if not self._lines and not wish:
             return self.usual

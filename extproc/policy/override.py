@@ -15,7 +15,7 @@ from extproc.config.attach import Overrides
 from extproc.errors import Refused
 from extproc.policy import usagepanda
 from extproc.policy.api import Action, Policy
-from extproc.policy.attach import Predicate, Traits, Wish
+from extproc.policy.attach import NOTHING, Predicate, Traits, Wish
 from extproc.policy.kinds.base import Context
 
 NAME: Final = "x-llm-policy"
@@ -66,6 +66,8 @@ class Headers:
         Raises:
             Refused: they ask for something that does not exist or is not allowed.
         """
+        if self._panda is None and NAME not in " ".join(traits.headers):
+            return NOTHING
         adds: frozenset[str] = frozenset()
         actions: dict[str, Action | None] = {}
         values: dict[str, str] = {}

@@ -6,6 +6,7 @@ import datetime
 import itertools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Final, Protocol
 
 from extproc.providers.api import NotReady, Pairs
@@ -65,6 +66,11 @@ class Held:
         return self._token.parts
 
 
+@cache
+def _only(header: str) -> frozenset[str]:
+    return frozenset({header})
+
+
 @dataclass(frozen=True, slots=True)
 class Keys:
     """Keys of the configuration, used in turn."""
@@ -78,7 +84,7 @@ class Keys:
     @property
     def names(self) -> frozenset[str]:
         """See ``Credential``."""
-        return frozenset({self.header})
+        return _only(self.header)
 
     def headers(self, method: str, authority: str, path: str, body: bytes, now: datetime.datetime) -> Pairs:
         """See ``Credential``."""
@@ -96,7 +102,7 @@ class ClientKey:
     @property
     def names(self) -> frozenset[str]:
         """See ``Credential``."""
-        return frozenset({self.header})
+        return _only(self.header)
 
     def headers(self, method: str, authority: str, path: str, body: bytes, now: datetime.datetime) -> Pairs:
         """See ``Credential``."""

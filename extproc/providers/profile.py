@@ -42,8 +42,10 @@ class Profile:
 
     def headers(self, sent: Collection[str] = ()) -> Pairs:
         """What an attempt says; ``sent``: names of the client's headers."""
+        if not self.fixed and not self.defaults:
+            return ()
         turn = next(self._turns) if self.fixed else 0
-        passing = self.passes.intersection(sent)
+        passing = self.passes.intersection(sent) if self.defaults else ()
         found = [pair for pair in self.defaults if pair[0] not in passing]
         return (*found, *((name, values[turn % len(values)]) for name, values in self.fixed))
 

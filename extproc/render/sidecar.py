@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from extproc.envoy.types import Json
-from extproc.framing.jsontext import dump_pretty
+from extproc.framing.jsontext import dump
 from extproc.render.place import HEALTH
 from extproc.render.workload import HARDENED, RESOURCES, Pods, variables
 
@@ -57,6 +57,7 @@ def patch(pods: Pods, workers: int, user: int) -> Json:
     }  # fmt: skip
     items = [{"key": path.replace("/", "--"), "path": path} for path in pods.texts]
     spec = {
+        "terminationGracePeriodSeconds": pods.grace,
         "initContainers": [container],
         "containers": [{"name": _ENVOY, "volumeMounts": [{"name": _VOLUME, "mountPath": FOLDER}]}],
         "volumes": [
@@ -74,7 +75,7 @@ def patch(pods: Pods, workers: int, user: int) -> Json:
 
 def _for_istio() -> dict[str, str]:
     """Istio adds its Envoy (container ``istio-proxy``) when the pod is made; this mounts the folder there."""
-    return {"sidecar.istio.io/userVolumeMount": dump_pretty([{"name": _VOLUME, "mountPath": FOLDER}])}
+    return {"sidecar.istio.io/userVolumeMount": dump([{"name": _VOLUME, "mountPath": FOLDER}]).decode()}
 
 
 def _asked(path: str) -> Json:

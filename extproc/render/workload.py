@@ -38,6 +38,11 @@ class Pods:
     tls: str = ""
     names: tuple[str, ...] = ()
 
+    @property
+    def grace(self) -> int:
+        """Seconds after which Kubernetes ends a pod that has not ended by itself."""
+        return self.drain + _LEAVE + _MARGIN
+
 
 def config_map(pods: Pods) -> Json:
     """The configuration's files. Keys of a ConfigMap cannot hold a slash: the volume puts them where they belong."""
@@ -83,7 +88,7 @@ def _pod(pods: Pods) -> Json:
     return {
         "serviceAccountName": pods.place.name,
         "automountServiceAccountToken": False,
-        "terminationGracePeriodSeconds": pods.drain + _LEAVE + _MARGIN,
+        "terminationGracePeriodSeconds": pods.grace,
         "securityContext": {
             "runAsNonRoot": True,
             "runAsUser": _USER,

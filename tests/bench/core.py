@@ -125,7 +125,6 @@ def attempt_headers(runtime: Runtime) -> bytes:
     wanted = Wanted("chat", "openai-chat", "gpt-5-mini", stream=False).told()
     decision = {
         "group": "any-00000000",
-        "id": REQUEST["x-request-id"],
         "length": 1234,
         "media": "application/json",
         **wanted,

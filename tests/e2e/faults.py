@@ -1,6 +1,6 @@
 """What the tests with faults share: how many, how to wait for a condition, what a gateway says of itself.
 
-Sizes: EXTPROC_TEST_FAULTS faults of each kind (20; `make faults` has 200), EXTPROC_TEST_SOAK seconds of mixed traffic
+Sizes: EXTPROC_TEST_FAULTS faults of each kind (10; `make faults` has 200), EXTPROC_TEST_SOAK seconds of mixed traffic
 (120; 1800), EXTPROC_TEST_LARGE for answers of 200 MB. No test here may depend on how fast the machine is:
 wait for a condition, and bound a time only where a promise names it.
 """
@@ -20,7 +20,7 @@ from pathlib import Path
 from tests.e2e.gateway import Running
 from tests.e2e.traffic import workers
 
-FAULTS = int(os.environ.get("EXTPROC_TEST_FAULTS", "20"))
+FAULTS = int(os.environ.get("EXTPROC_TEST_FAULTS", "10"))
 NATIVE = os.environ.get("EXTPROC_TEST_TRANSPORT", "auto") != "grpcio"
 """The other transport keeps no worker in reserve, and cannot hand over a socket: after a death requests fail for a while."""
 PATIENCE = 60.0

@@ -22,6 +22,8 @@ from typing import Any
 
 import yaml
 
+from extproc.envoy import binary
+
 Chain = tuple[Sequence[dict[str, Any]], Sequence[dict[str, Any]]]
 """Filters before ours, and between ours and Envoy's router."""
 
@@ -43,6 +45,7 @@ class Running:
         extra = {"filters": list(filters), "chains": listeners, "clusters": list(clusters), "envoy": named}
         (folder / "extra.json").write_text(json.dumps(extra), "utf-8")
         self.folder = folder
+        self.envoy = binary.find(named)
         path = folder / "extproc.yaml"
         path.write_text(yaml.safe_dump(config, sort_keys=False), "utf-8")
         clean = {
@@ -56,7 +59,7 @@ class Running:
         self._lines: list[str] = []
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
-        ready = self.wait_for(lambda each: each["event"] == "ready", 30)
+        ready = self.wait_for(lambda each: each["event"] == "ready", 120)  # no promise, only an end
         self.ports: dict[str, int] = ready["ports"]
         self.ca: str = ready["ca"]
         self.admin: str = ready["admin"]

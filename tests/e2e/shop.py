@@ -183,13 +183,22 @@ class Answer:
 
 
 class Proxy:
-    """An Envoy with a file, listening."""
+    """An Envoy with a file, listening. ``envoy``: another binary than the installed one."""
 
-    def __init__(self, path: Path, ca: Path) -> None:
+    def __init__(self, path: Path, ca: Path, envoy: Path | None = None) -> None:
         self.path, self._ca = path, ca
         admin = path.with_suffix(".admin")
         admin.unlink(missing_ok=True)
-        command = [str(binary.find()), "-c", str(path), "--use-dynamic-base-id", "-l", "error", "--concurrency", "1"]
+        command = [
+            str(envoy or binary.find()),
+            "-c",
+            str(path),
+            "--use-dynamic-base-id",
+            "-l",
+            "error",
+            "--concurrency",
+            "1",
+        ]
         with path.with_suffix(".log").open("wb") as log:
             self._process = subprocess.Popen(
                 [*command, "--admin-address-path", str(admin)],
@@ -348,9 +357,9 @@ class Shop:
         assert status == 0, errors.getvalue()
 
     @contextmanager
-    def proxy(self, name: str, *render: str) -> Iterator[Proxy]:
+    def proxy(self, name: str, *render: str, envoy: Path | None = None) -> Iterator[Proxy]:
         """An Envoy with such a file."""
-        proxy = Proxy(self.file(name, *render), self.ca)
+        proxy = Proxy(self.file(name, *render), self.ca, envoy)
         try:
             yield proxy
         finally:

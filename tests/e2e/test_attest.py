@@ -25,6 +25,7 @@ from extproc.exchange.attest import MARK, proof, seen
 from tests.e2e.faults import until
 from tests.e2e.gateway import Running
 from tests.e2e.harness import Case, free_port
+from tests.e2e.shop import CONFIG, Proxy, Shop
 
 EXTPROC = [sys.executable, "-m", "extproc"]
 NONCE = "a-word-of-this-very-test"
@@ -153,3 +154,56 @@ def test_a_watch_has_a_gauge_and_ends_with_the_last_status(
     process.send_signal(signal.SIGTERM)
     out, _ = process.communicate(timeout=60)
     assert (process.returncode, out) == (0, ""), "nothing has changed, so nothing more was printed"
+
+
+# filters in an Envoy that others wrote
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Shop, str]]:
+    """A processor that runs alone, and where it says what it has seen."""
+    found = Shop(tmp_path_factory.mktemp("shop"))
+    (found.folder / "extproc.yaml").write_text(json.dumps({**CONFIG, "health": {"port": 0}}), "utf-8")
+    try:
+        found.processor.start()
+        ready = next(each for each in map(json.loads, found.processor.lines) if each["event"] == "ready")
+        yield found, ready["health"].split("/")[2]
+    finally:
+        found.close()
+
+
+def attest_models(shop: Shop, proxy: Proxy, *more: str) -> tuple[int, str]:
+    url = f"https://localhost:{proxy.ports['edge']}"
+    status, out, err = attest(url, "--ca", str(shop.ca), "--header", "Host: models.example.com", *more)
+    assert err == ""
+    return status, out
+
+
+def test_a_guard(shop: tuple[Shop, str]) -> None:
+    found, _ = shop
+    with found.proxy("guarded", "--guard-only", "--route", "models-all") as guarded:
+        found.models.seen.clear()
+        status, out = attest_models(found, guarded)
+        assert status == 0
+        assert "attached: guard, generation 1" in out
+        assert found.models.seen == []
+        status, out = attest_models(found, guarded, "--path", "/v1/no/such/operation")
+        assert status == 0, "the filter is there, whatever it makes of the path"
+        status, out, _ = attest(f"https://localhost:{guarded.ports['edge']}", "--ca", str(found.ca), "--path", "/x")
+        assert status == 1, "another route, without the filter"
+
+
+def test_a_shadow_is_found_through_its_processor(shop: tuple[Shop, str]) -> None:
+    found, health = shop
+    with found.proxy("shadowed", "--shadow", "--route", "models-all") as shadowed:
+        status, out = attest_models(found, shadowed)
+        assert status == 1
+        assert "a filter in the shadow is found with --processor" in out
+        status, out = attest_models(found, shadowed, "--processor", health, "--timeout", "60s", "--json")
+        assert status == 0, out
+        said = json.loads(out)
+        assert (said["result"], said["mode"], said["attached"]) == ("shadow", "shadow", True)
+    with found.proxy("bare") as bare_proxy:
+        status, out = attest_models(found, bare_proxy, "--processor", health, "--timeout", "1s")
+        assert status == 1
+        assert "and no processor has seen it" in out

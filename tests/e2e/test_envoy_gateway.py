@@ -54,7 +54,9 @@ def start(upstreams: dict[str, Upstream], tmp_path: Path, capsys: pytest.Capture
 def test_a_whole_gateway(start: Start, processors: dict[str, tuple[Processor, int]]) -> None:
     client = start(processors["guard"][1], "--guard-only", "--version", "1.7")
     guarded(client)
+    assert client.ask("frobozz").json()["error"]["code"] == "chats"  # attached to the HTTPRoute
     guarded(client, path="/openai/v1/chat/completions")
+    assert client.ask("frobozz", path="/openai/v1/chat/completions").status_code == 200
     answer = client.ask("blah " * 700_000)  # 3.5 MB: the policy for clients' connections allows max_body
     assert answer.status_code == 200
 

@@ -23,10 +23,16 @@ KEY = "Bearer sk-the-clients-own"
 CONFIG: dict[str, Any] = {
     "version": 1,
     "gateway": {"max_body": "4MiB", "drain": "1s"},
+    "health": {"port": 0},
     "policies": {
         "emails": {"kind": "pii", "find": ["email"], "action": "redact"},
         "forbidden": {"kind": "wordlist", "words": ["xyzzy"], "action": "block"},
+        "chats": {"kind": "wordlist", "words": ["frobozz"], "action": "block"},
     },
+    "attach": [
+        {"use": ["emails", "forbidden"]},
+        {"use": "chats", "to": {"route": ["chat", "httproute/default/chat/*"]}},
+    ],
 }
 Render = Callable[..., list[dict[str, Any]]]
 _ids = itertools.count()
@@ -111,6 +117,7 @@ def test_a_sidecar(
     with Proxy(tmp_path / "envoy", proxy):
         guarded(Client(where["outbound"], upstreams["a"]))
         guarded(Client(where["outbound"], upstreams["a"]), host="vllm.ml")
+        assert Client(where["outbound"], upstreams["a"]).ask("frobozz").status_code == 200
         untouched(Client(where["inbound"], upstreams["a"]))
 
 
@@ -161,6 +168,7 @@ def test_watch_all_and_enforce_on_one_route_of_a_gateway(
     with Proxy(tmp_path / "envoy", proxy):
         client = Client(where["outbound"], upstreams["a"])
         guarded(client)
+        assert client.ask("frobozz").json()["error"]["code"] == "chats"  # attached to the route's name
         untouched(client, path="/openai/v1/chat/completions")
         line = processor[0].exchange(client.id)
         assert (line["mode"], line["verdict"]) == ("shadow", "block")

@@ -7,10 +7,12 @@ import os
 import signal
 import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
+from extproc.envoy.versions import OTHERS_AFTER, OTHERS_BEFORE, cautions, of
 from tests.e2e.conftest import _case
 from tests.e2e.faults import settled, until
 from tests.e2e.foreign import CHAT, PROVIDERS, Foreign
@@ -51,6 +53,12 @@ def gateway(
     running = start_version(start, foreign, request.param, chains=chains, clusters=[cluster(onlooker.path)])
     yield running
     running.stop()
+
+
+@pytest.fixture
+def waiting(gateway: Running) -> bool:
+    """Whether this Envoy waits for one external processor before it lets the next one see an end."""
+    return not cautions(of(gateway.envoy), {OTHERS_BEFORE, OTHERS_AFTER})
 
 
 @pytest.fixture
@@ -200,28 +208,49 @@ def test_a_dead_worker_lets_nothing_pass(case: Case, gateway: Running) -> None:
 
 
 @pytest.mark.parametrize("chain", OTHERS)
-def test_somebody_elses_external_processor(case: Chained, onlooker: Onlooker, chain: str) -> None:
+def test_somebody_elses_external_processor(case: Chained, onlooker: Onlooker, chain: str, waiting: bool) -> None:
     """Before ours it sees what the client sends and gets; after ours, what the provider gets and sends."""
     case.chain = chain
     place, mode = OTHERS[chain]
     case.on(respond(200, completion(f"Ask {SECRET}.")), chunked(200, events(*CUT)), chunked(200, events("Hi.")))
     whole, stream, plain = (case.post(f"I am {SECRET}", stream=stream) for stream in (False, True, True))
+    assert [each.json()["messages"][0]["content"] for each in case.received()] == ["I am [email]"] * 3
+    shown = onlooker.seen[chain, case.id]
+    if mode != "NONE":
+        assert (SECRET.encode() in shown.request) is (place == "before")
+    if not waiting:  # an answer may be lost or cut short: what comes is inspected all the same
+        assert not [each for each in (whole, stream) if b"jane" in each.content]
+        assert b"".join(events("Hi.")).startswith(plain.content)
+        return
     assert understood(whole, TONGUES["chat"], stream=False).text == "Ask [email]."
     assert understood(stream, TONGUES["chat"], stream=True).text == "Ask [email] now"
     assert plain.content == b"".join(events("Hi."))
-    assert [each.json()["messages"][0]["content"] for each in case.received()] == ["I am [email]"] * 3
     if mode != "NONE":
-        shown = onlooker.seen[chain, case.id]
-        assert (SECRET.encode() in shown.request) is (place == "before")
         assert (b"jane.d" in shown.response) is (place == "after")
 
 
 @pytest.mark.parametrize("chain", [name for name, (_, mode) in OTHERS.items() if mode in ("NONE", "STREAMED")])
-def test_large_bodies_beside_somebody_elses_external_processor(case: Chained, chain: str) -> None:
+def test_large_bodies_beside_somebody_elses_external_processor(case: Chained, chain: str, waiting: bool) -> None:
     case.chain = chain
     words = "word " * (MIB // 2)
     case.on(respond(200, completion(f"{words}Ask {SECRET}")))
     answer = case.post(pictured(5))
     assert answer.status_code == 200
-    assert answer.json()["choices"][0]["message"]["content"] == f"{words}Ask [email]"
     assert case.one().json()["messages"][0]["content"] == pictured(5, "I am [email]")
+    if waiting:
+        assert answer.json()["choices"][0]["message"]["content"] == f"{words}Ask [email]"
+    else:
+        assert SECRET.encode() not in answer.content
+
+
+@pytest.mark.parametrize("mode", ["STREAMED", "FULL_DUPLEX_STREAMED"])
+def test_no_stream_is_lost_before_somebody_elses_external_processor(case: Chained, mode: str, waiting: bool) -> None:
+    """On 1.36 and 1.37 up to every second of these comes short, with a clean end; later ones lose none."""
+    case.chain = f"before-{mode.lower()}"
+    whole = b"".join(events(*["word " * 500] * 100))
+    case.on(chunked(200, events(*["word " * 500] * 100)))
+    with ThreadPoolExecutor(4) as threads:
+        answers = list(threads.map(lambda _: case.post(stream=True).content, range(12)))
+    assert all(whole.startswith(each) for each in answers)
+    if waiting:
+        assert {len(each) for each in answers} == {len(whole)}

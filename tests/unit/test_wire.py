@@ -134,9 +134,15 @@ def test_a_header_without_raw_value_is_read_from_its_text():
     assert wire.decode(message.SerializeToString()).headers == {":path": "/", "a": "text"}
 
 
-def test_headers_nobody_looks_at_are_not_read():
-    message = header_message((":path", b"/"))
-    assert wire.decode(message.SerializeToString(), headers=False).headers == {}
+def test_headers_nobody_looks_at_are_not_read(monkeypatch):
+    message = header_message((":path", b"/"), ("A", b"1"), ("a", b"2"))
+    reads = []
+    monkeypatch.setattr(wire, "_headers", lambda sent, read=wire._headers: reads.append(sent) or read(sent))
+    found = wire.decode(message.SerializeToString(), headers=False).headers
+    assert not reads
+    assert (found, len(found), list(found)) == ({":path": "/", "a": "1,2"}, 2, [":path", "a"])
+    assert (found["a"], found.get("b"), "b" in found) == ("1,2", None, False)
+    assert len(reads) == 1
 
 
 @pytest.mark.parametrize("data", [b"", b"\xff\xff", b"\x12"])

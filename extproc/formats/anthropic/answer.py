@@ -12,7 +12,7 @@ from extproc.chat.codec import Context
 from extproc.chat.losses import Losses
 from extproc.chat.parts import Native, Part, Reasoning, Refusal, Text, ToolCall
 from extproc.errors import DecodeError
-from extproc.formats.anthropic.blocks import member, needed, read_content
+from extproc.formats.anthropic.blocks import read_content
 from extproc.formats.anthropic.says import message
 from extproc.formats.anthropic.words import (
     MAKER,
@@ -24,7 +24,7 @@ from extproc.formats.anthropic.words import (
     type_of_kind,
     write_usage,
 )
-from extproc.formats.anthropic.write import arguments
+from extproc.formats.members import arguments, member, needed
 
 
 def decode(body: Any, losses: Losses) -> Answer:

@@ -12,8 +12,9 @@ from extproc.chat.losses import Losses
 from extproc.chat.parts import Message
 from extproc.chat.request import OutputShape, Request, Settings, Thinking, Tool, ToolChoice
 from extproc.errors import DecodeError, Unrepresentable
-from extproc.formats.anthropic.blocks import member, needed, read_cache, read_content
+from extproc.formats.anthropic.blocks import read_cache, read_content
 from extproc.formats.anthropic.words import NAME
+from extproc.formats.members import member, needed
 from extproc.framing.jsontext import Path
 
 _BINDING: Final = {

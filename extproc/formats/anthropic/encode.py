@@ -17,9 +17,8 @@ from extproc.formats.anthropic import write
 from extproc.formats.anthropic.claude import claude
 from extproc.formats.anthropic.thinking import DEFAULT_MAX, lose, place, sample, think
 from extproc.formats.anthropic.words import NAME
+from extproc.formats.turns import OPENING, instructions, opened, spoken
 
-_OPENING: Final = "(The conversation begins with the assistant.)"
-"""Said for the user where nobody has: the API takes no conversation without a user's turn in front."""
 _MODES: Final = {"auto": "auto", "required": "any", "none": "none"}
 _TIERS: Final = {"auto": "auto", "standard_only": "standard_only", "default": "standard_only"}
 _NO_WORD: Final = (
@@ -51,19 +50,7 @@ def encode(request: Request, losses: Losses) -> dict[str, Any]:
 
 def _system(request: Request, losses: Losses) -> str | list[_Block]:
     """The operator's words: all of them in front, wherever they stood."""
-    found: list[_Block] = []
-    begun = False
-    for message in request.messages:
-        if message.role != "system":
-            begun = True
-            continue
-        if begun:
-            losses.add(message.where, "moved to the front")
-        for part in message.parts:
-            if not isinstance(part, Text):
-                raise Unrepresentable(part.where, "anything but text in a system message")
-            if block := write.text(part, losses):
-                found.append(block)
+    found = [block for part in instructions(request, losses) if (block := write.text(part, losses))]
     if len(found) == 1 and found[0].keys() == {"type", "text"}:
         said: str = found[0]["text"]
         return said
@@ -72,19 +59,15 @@ def _system(request: Request, losses: Losses) -> str | list[_Block]:
 
 def _messages(request: Request, losses: Losses) -> list[_Block]:
     turns: list[tuple[str, list[_Block]]] = []
-    for message in request.messages:
-        if message.name:
-            losses.add((*message.where, "name"), "no such setting")
-        if message.role == "system":
-            continue
+    for message in spoken(request, losses):
         blocks = _blocks(message, losses)
         if turns and turns[-1][0] == message.role:
             turns[-1][1].extend(blocks)
         elif blocks:
             turns.append((message.role, blocks))
     if not turns or turns[0][0] != "user":
-        losses.add(request.messages[0].where if request.messages else ("messages",), "a user's turn was put in front")
-        turns.insert(0, ("user", [{"type": "text", "text": _OPENING}]))
+        opened(request, losses)
+        turns.insert(0, ("user", [{"type": "text", "text": OPENING}]))
     for _, blocks in turns:
         blocks.sort(key=lambda block: block["type"] != "tool_result")  # stable: only the results move
     if turns[-1][0] == "assistant":

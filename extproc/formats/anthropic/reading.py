@@ -25,8 +25,9 @@ from extproc.chat.losses import CITED, Losses
 from extproc.chat.parts import Native, Reasoning, Text, ToolCall
 from extproc.errors import DecodeError
 from extproc.formats.anthropic.answer import decode_error
-from extproc.formats.anthropic.blocks import member, needed, read_block
+from extproc.formats.anthropic.blocks import read_block
 from extproc.formats.anthropic.words import NAME, finish, read_usage
+from extproc.formats.members import member, needed
 from extproc.framing.jsontext import parse
 from extproc.framing.sse import DONE
 

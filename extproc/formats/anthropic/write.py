@@ -13,9 +13,10 @@ from typing import Any, Final
 
 from extproc.chat.losses import Losses
 from extproc.chat.parts import Cache, Media, Reasoning, Text, ToolCall, ToolResult
-from extproc.errors import DecodeError, Unrepresentable
+from extproc.errors import Unrepresentable
 from extproc.formats.anthropic.words import MAKER
-from extproc.framing.jsontext import Path, parse
+from extproc.formats.members import arguments
+from extproc.framing.jsontext import Path
 
 _ID: Final = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 _NOT_ID: Final = re.compile(r"[^a-zA-Z0-9_-]")
@@ -90,17 +91,6 @@ def call(part: ToolCall, losses: Losses) -> dict[str, Any]:
         losses.add(part.where, "a call's signature")
     block = {"type": "tool_use", "id": call_id(part.id), "name": part.name, "input": given}
     return with_cache(block, part.cache, part.where, losses)
-
-
-def arguments(source: str) -> dict[str, Any] | None:
-    """A call's arguments as an object; None where they are none."""
-    if not source.strip():
-        return {}
-    try:
-        value = parse(source.encode())
-    except (DecodeError, UnicodeEncodeError):
-        return None
-    return value if isinstance(value, dict) else None
 
 
 def result(part: ToolResult, losses: Losses) -> dict[str, Any]:

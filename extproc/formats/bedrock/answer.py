@@ -13,7 +13,7 @@ from extproc.chat.losses import WATCHED, Losses
 from extproc.chat.parts import Media, Native, Part, Reasoning, Refusal, Text, ToolCall
 from extproc.errors import DecodeError, Unrepresentable
 from extproc.formats.bedrock import write
-from extproc.formats.bedrock.blocks import member, needed, read_content
+from extproc.formats.bedrock.blocks import read_content
 from extproc.formats.bedrock.words import (
     MAKER,
     NAME,
@@ -24,6 +24,7 @@ from extproc.formats.bedrock.words import (
     stop_reason,
     write_usage,
 )
+from extproc.formats.members import arguments, member, needed
 
 CUSTOM = "input"
 """The member that holds the text a tool takes, where it has to be an object."""
@@ -91,7 +92,7 @@ def block(part: Part, id_: str, losses: Losses) -> dict[str, Any] | None:
     if isinstance(part, Reasoning):
         return _thoughts(part, losses)
     if isinstance(part, ToolCall):
-        given = None if part.custom else write.arguments(part.arguments)
+        given = None if part.custom else arguments(part.arguments)
         if given is None:
             losses.add(part.where, "arguments that are no JSON object")
             given = {CUSTOM: part.arguments}

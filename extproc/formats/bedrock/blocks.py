@@ -13,37 +13,12 @@ from extproc.chat.losses import CITED, Losses
 from extproc.chat.parts import Cache, Media, Native, Part, Reasoning, Text, ToolCall, ToolResult
 from extproc.errors import DecodeError
 from extproc.formats.bedrock.words import MAKER, MEDIA, NAME, type_of
+from extproc.formats.members import member, needed
 from extproc.framing.jsontext import Path, dump
 
 SERVER: Final = "server_tool_use"
 """The type of a call that Bedrock itself answers."""
 _UNKNOWN: Final = "unknown field"
-
-
-def member(value: dict[str, Any], name: str, kind: type, other: Any = None) -> Any:
-    """A member of a type; ``other`` where it is missing or null.
-
-    Raises:
-        DecodeError: it is of another type.
-    """
-    found = value.get(name)
-    if found is None:
-        return other
-    if not isinstance(found, kind) or (isinstance(found, bool) and kind is not bool):
-        raise DecodeError(f"{name} is not of the type it must have")
-    return found
-
-
-def needed(value: dict[str, Any], name: str, kind: type) -> Any:
-    """A member that must be there.
-
-    Raises:
-        DecodeError: it is not there, or of another type.
-    """
-    found = member(value, name, kind)
-    if found is None:
-        raise DecodeError(f"{name} is missing")
-    return found
 
 
 def lose_others(value: dict[str, Any], known: set[str], path: Path, losses: Losses) -> None:

@@ -12,8 +12,9 @@ from extproc.chat.losses import Losses
 from extproc.chat.parts import Message
 from extproc.chat.request import OutputShape, Request, Settings, Thinking, Tool, ToolChoice
 from extproc.errors import DecodeError, Unrepresentable
-from extproc.formats.bedrock.blocks import lose_others, member, needed, read_cache, read_content
+from extproc.formats.bedrock.blocks import lose_others, read_cache, read_content
 from extproc.formats.bedrock.words import NAME
+from extproc.formats.members import member, needed
 from extproc.framing.jsontext import Path, parse
 
 _READ: Final = {

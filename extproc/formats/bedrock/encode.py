@@ -18,10 +18,9 @@ from extproc.formats.bedrock import write
 from extproc.formats.bedrock.thinking import is_claude, lose, may_be_claude, think
 from extproc.formats.bedrock.words import NAME
 from extproc.formats.bedrock.write import Block
+from extproc.formats.turns import OPENING, instructions, opened, spoken
 from extproc.framing.jsontext import dump
 
-_OPENING: Final = "(The conversation begins with the assistant.)"
-"""Said for the user where nobody has: the API takes no conversation without a user's turn in front."""
 _METADATA: Final = re.compile(r"[a-zA-Z0-9\s:_@$#=/+,.-]{0,256}")
 _METADATA_MAX: Final = 16
 _TIERS: Final = frozenset({"priority", "default", "flex", "reserved"})
@@ -57,37 +56,24 @@ def encode(request: Request, losses: Losses) -> dict[str, Any]:
 def _system(request: Request, losses: Losses) -> list[Block]:
     """The operator's words: all of them in front, wherever they stood."""
     found: list[Block] = []
-    begun = False
-    for message in request.messages:
-        if message.role != "system":
-            begun = True
-            continue
-        if begun:
-            losses.add(message.where, "moved to the front")
-        for part in message.parts:
-            if not isinstance(part, Text):
-                raise Unrepresentable(part.where, "anything but text in a system message")
-            if block := write.text(part, losses):
-                found += [block, *write.cache(part.cache, part.where, losses)]
+    for part in instructions(request, losses):
+        if block := write.text(part, losses):
+            found += [block, *write.cache(part.cache, part.where, losses)]
     return found
 
 
 def _messages(request: Request, losses: Losses) -> list[Block]:
     turns: list[Block] = []
     names: set[str] = set()
-    for message in request.messages:
-        if message.name:
-            losses.add((*message.where, "name"), "no such setting")
-        if message.role == "system":
-            continue
+    for message in spoken(request, losses):
         blocks = _blocks(message, may_be_claude(request.model), names, losses)
         if turns and turns[-1]["role"] == message.role:
             turns[-1]["content"] += blocks
         elif blocks:
             turns.append({"role": message.role, "content": blocks})
     if not turns or turns[0]["role"] != "user":
-        losses.add(request.messages[0].where if request.messages else ("messages",), "a user's turn was put in front")
-        turns.insert(0, {"role": "user", "content": [{"text": _OPENING}]})
+        opened(request, losses)
+        turns.insert(0, {"role": "user", "content": [{"text": OPENING}]})
     for turn in turns:
         turn["content"] = _results_first(turn["content"])
     return turns

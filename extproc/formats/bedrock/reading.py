@@ -25,8 +25,9 @@ from extproc.chat.losses import CITED, WATCHED, Losses
 from extproc.chat.parts import Part, Reasoning, Text, ToolCall
 from extproc.errors import DecodeError
 from extproc.formats.bedrock.answer import decode_error, stopped_by
-from extproc.formats.bedrock.blocks import SERVER, member, needed, read_block
+from extproc.formats.bedrock.blocks import SERVER, read_block
 from extproc.formats.bedrock.words import MAKER, finish, read_usage
+from extproc.formats.members import member, needed
 from extproc.framing.jsontext import Path, parse
 
 _CONTENT: Final = ("output", "message", "content")

@@ -10,9 +10,10 @@ from typing import Any, Final
 
 from extproc.chat.losses import Losses
 from extproc.chat.parts import Cache, Media, Reasoning, Text, ToolCall, ToolResult
-from extproc.errors import DecodeError, Unrepresentable
+from extproc.errors import Unrepresentable
 from extproc.formats.bedrock.words import MAKER, TOOL_NAME, call_id, format_of
-from extproc.framing.jsontext import Path, parse
+from extproc.formats.members import arguments
+from extproc.framing.jsontext import Path
 
 _DATA_URL: Final = re.compile(r"data:([^;,]*);base64,(.*)", re.DOTALL | re.IGNORECASE)
 _NOT_NAME: Final = re.compile(r"[^a-zA-Z0-9()\[\] -]+")
@@ -84,17 +85,6 @@ def named(name: str, path: Path) -> str:
     if not TOOL_NAME.fullmatch(name):
         raise Unrepresentable(path, "the name of a tool")
     return name
-
-
-def arguments(source: str) -> dict[str, Any] | None:
-    """A call's arguments as an object; None where they are none."""
-    if not source.strip():
-        return {}
-    try:
-        value = parse(source.encode())
-    except (DecodeError, UnicodeEncodeError):
-        return None
-    return value if isinstance(value, dict) else None
 
 
 def result(part: ToolResult, names: set[str], losses: Losses) -> Block:

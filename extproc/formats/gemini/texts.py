@@ -16,11 +16,12 @@ from extproc.formats import files
 from extproc.formats.base import Delta, Piece, Signed, Span
 from extproc.formats.gemini import says
 from extproc.formats.gemini.codec import GeminiCodec
+from extproc.formats.gemini.logprobs import alternatives, repeats
 from extproc.formats.gemini.names import camel, either, snake
 from extproc.formats.gemini.signed import listed, signed
 from extproc.formats.gemini.tokens import ended, usage
 from extproc.formats.google import Google
-from extproc.formats.walk import Walk, structural
+from extproc.formats.walk import Walk
 from extproc.framing.jsontext import Path, dump
 from extproc.policy.api import Scope
 
@@ -153,7 +154,7 @@ def _candidate(value: Any, path: Path, found: list[Span]) -> None:
         if name == "content":
             _content(child, (*path, key), Scope.ASSISTANT, found)
         elif name == "logprobsResult":
-            if others := "\n".join(_alternatives(child)):  # the tokens of the text itself: see echoes
+            if others := "\n".join(alternatives(child)):  # the tokens of the text itself: see echoes
                 found.append(Span((*path, key), Scope.ASSISTANT, others))
         elif child:
             _TEXTS.member(key, child, path, Scope.ASSISTANT, found)
@@ -220,7 +221,7 @@ class Gemini(Google):
                 if logprobs is None:
                     continue
                 here = (*at, "candidates", index)
-                if not _repeats(candidate, logprobs) or any(path[: len(here)] == here for path in changed):
+                if not repeats(candidate, logprobs) or any(path[: len(here)] == here for path in changed):
                     found += [(*here, key) for key in candidate if camel(key) == "logprobsResult"]
         return found
 
@@ -354,56 +355,6 @@ def _ordered(candidates: list[Any], numbers: list[int], pieces: list[Piece]) -> 
         return Delta(pieces, None, None, telling, finishes)
     lane, other = (numbers[0], True), (numbers[0], False)
     return Delta(pieces, lane if thinking else other, lane if finishes else None, telling, finishes)
-
-
-# log probabilities
-
-
-_TOKEN_KEYS: Final = _spelled("token", "tokenId", "logProbability")
-
-
-def _alternatives(value: Any) -> Iterator[str]:
-    """Every string in log probabilities, and every odd name, but the tokens of the text itself."""
-    if not isinstance(value, dict):
-        yield from _strings(value)
-        return
-    yield from (key for key in value if not structural(key))
-    for key, child in value.items():
-        if camel(key) == "chosenCandidates" and isinstance(child, list):
-            for token in child:
-                rest = token if not isinstance(token, dict) else {**token, "token": None}
-                yield from _strings(rest)  # _repeats compares the tokens with the text
-        else:
-            yield from _strings(child)
-
-
-def _strings(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, (list, dict)):
-        if isinstance(value, dict):
-            yield from (key for key in value if not structural(key))
-        for child in value.values() if isinstance(value, dict) else value:
-            yield from _strings(child)
-
-
-def _repeats(candidate: dict[str, Any], logprobs: Any) -> bool:
-    """Whether a candidate's log probabilities are of exactly its own text, and say nothing else in its place."""
-    tokens = either(logprobs, "chosenCandidates")
-    if not isinstance(logprobs, dict) or not isinstance(tokens, list | None):
-        return False
-    said: list[str] = []
-    for token in tokens or []:
-        if not isinstance(token, dict) or set(token) - _TOKEN_KEYS or not isinstance(token.get("token"), str):
-            return False
-        said.append(token["token"])
-    return "".join(said) == "".join(_said(candidate))
-
-
-def _said(candidate: dict[str, Any]) -> Iterator[str]:
-    for _, part in listed(either(either(candidate, "content"), "parts"), ()):
-        if isinstance(part, dict) and isinstance(part.get("text"), str) and not part.get("thought"):
-            yield part["text"]
 
 
 class GeminiBatchEmbed(GeminiEmbed):

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from extproc.chat.answer import Failure, FailureKind, Finish, Usage
 from extproc.chat.parts import Part, ToolCall
+from extproc.formats.openai_failures import BY_STATUS, TYPES
 
 _FINISHES: Final = {
     "stop": Finish.STOP,
@@ -50,7 +51,7 @@ def write_finish(finish: Finish | None) -> str:
 
 def _count(mapping: Any, key: str) -> int:
     value = mapping.get(key) if isinstance(mapping, dict) else None
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else 0
+    return value if type(value) is int and value >= 0 else 0  # a bool is none
 
 
 def read_usage(body: Any) -> Usage | None:
@@ -95,31 +96,7 @@ def write_usage(usage: Usage) -> dict[str, Any]:
 
 # errors
 
-_KINDS: Final = {
-    401: FailureKind.AUTHENTICATION,
-    402: FailureKind.PERMISSION,
-    403: FailureKind.PERMISSION,
-    404: FailureKind.NOT_FOUND,
-    408: FailureKind.TIMEOUT,
-    413: FailureKind.TOO_LARGE,
-    429: FailureKind.RATE_LIMIT,
-    503: FailureKind.OVERLOADED,
-    504: FailureKind.TIMEOUT,
-    529: FailureKind.OVERLOADED,
-}
-_TYPES: Final = {
-    FailureKind.INVALID: "invalid_request_error",
-    FailureKind.AUTHENTICATION: "authentication_error",
-    FailureKind.PERMISSION: "permission_error",
-    FailureKind.NOT_FOUND: "not_found_error",
-    FailureKind.TOO_LARGE: "request_too_large",
-    FailureKind.RATE_LIMIT: "rate_limit_error",
-    FailureKind.OVERLOADED: "overloaded_error",
-    FailureKind.TIMEOUT: "timeout_error",
-    FailureKind.FILTERED: "content_filter",
-    FailureKind.INTERNAL: "server_error",
-}
-_NAMED: Final = {name: kind for kind, name in _TYPES.items()} | {
+_NAMED: Final = {name: kind for kind, name in TYPES.items()} | {
     "rate_limit_exceeded": FailureKind.RATE_LIMIT,
     "insufficient_quota": FailureKind.RATE_LIMIT,
     "tokens": FailureKind.RATE_LIMIT,
@@ -145,7 +122,7 @@ def read_error(status: int, body: Any) -> Failure:
         kind = None
     if code in _FILTERED if isinstance(code, str) else False:
         kind = FailureKind.FILTERED
-    kind = kind or _KINDS.get(status) or (FailureKind.INVALID if status < 500 else FailureKind.INTERNAL)
+    kind = kind or BY_STATUS.get(status) or (FailureKind.INVALID if status < 500 else FailureKind.INTERNAL)
     param = told.get("param")
     return Failure(
         kind,
@@ -159,5 +136,5 @@ def read_error(status: int, body: Any) -> Failure:
 def write_error(failure: Failure) -> dict[str, Any]:
     """An error body."""
     code = failure.code or (failure.kind.value if failure.kind is FailureKind.FILTERED else None)
-    error = {"message": failure.message, "type": _TYPES[failure.kind], "param": failure.param or None, "code": code}
+    error = {"message": failure.message, "type": TYPES[failure.kind], "param": failure.param or None, "code": code}
     return {"error": error}

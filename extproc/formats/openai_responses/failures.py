@@ -8,32 +8,9 @@ from __future__ import annotations
 from typing import Any, Final
 
 from extproc.chat.answer import Failure, FailureKind
+from extproc.formats.openai_failures import BY_STATUS, TYPES
 from extproc.formats.openai_responses.shapes import string
 
-_BY_STATUS: Final = {
-    401: FailureKind.AUTHENTICATION,
-    402: FailureKind.PERMISSION,
-    403: FailureKind.PERMISSION,
-    404: FailureKind.NOT_FOUND,
-    408: FailureKind.TIMEOUT,
-    413: FailureKind.TOO_LARGE,
-    429: FailureKind.RATE_LIMIT,
-    503: FailureKind.OVERLOADED,
-    504: FailureKind.TIMEOUT,
-    529: FailureKind.OVERLOADED,
-}
-TYPES: Final = {
-    FailureKind.INVALID: "invalid_request_error",
-    FailureKind.AUTHENTICATION: "authentication_error",
-    FailureKind.PERMISSION: "permission_error",
-    FailureKind.NOT_FOUND: "not_found_error",
-    FailureKind.TOO_LARGE: "request_too_large",
-    FailureKind.RATE_LIMIT: "rate_limit_error",
-    FailureKind.OVERLOADED: "overloaded_error",
-    FailureKind.TIMEOUT: "timeout_error",
-    FailureKind.FILTERED: "content_filter",
-    FailureKind.INTERNAL: "server_error",
-}
 _BY_WORD: Final = {word: kind for kind, word in TYPES.items()} | {
     "invalid_prompt": FailureKind.INVALID,
     "rate_limit_exceeded": FailureKind.RATE_LIMIT,
@@ -45,7 +22,7 @@ _BY_WORD: Final = {word: kind for kind, word in TYPES.items()} | {
     "server_is_overloaded": FailureKind.OVERLOADED,
 }
 _STATUS: Final = {
-    **{kind: status for status, kind in reversed(_BY_STATUS.items())},
+    **{kind: status for status, kind in reversed(BY_STATUS.items())},
     FailureKind.INVALID: 400,
     FailureKind.FILTERED: 400,
 }
@@ -55,7 +32,7 @@ def read(status: int, body: Any) -> Failure:
     """A provider's error body. Never raises."""
     error = body.get("error", body) if isinstance(body, dict) else None
     word = string(error, "code")
-    kind = _BY_WORD.get(word) if _BY_WORD.get(word) is FailureKind.FILTERED else _BY_STATUS.get(status)
+    kind = _BY_WORD.get(word) if _BY_WORD.get(word) is FailureKind.FILTERED else BY_STATUS.get(status)
     kind = kind or (FailureKind.INVALID if 400 <= status < 500 else FailureKind.INTERNAL)
     return _failure(kind, error, status)
 

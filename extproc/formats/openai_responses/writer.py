@@ -24,7 +24,8 @@ from extproc.chat.answer import (
 from extproc.chat.codec import Context
 from extproc.chat.losses import Losses
 from extproc.chat.parts import Part, Reasoning, Refusal, Text, ToolCall
-from extproc.formats.openai_responses import answers, events, failures, seals, shapes
+from extproc.formats.openai_failures import TYPES
+from extproc.formats.openai_responses import answers, events, seals, shapes
 from extproc.formats.openai_responses.shapes import Numbers
 
 _MAX_KEPT: Final = 32 << 20
@@ -127,7 +128,7 @@ class Encoder:
 
     def _fail(self, failure: Failure) -> bytes:
         self._over = True
-        kind = failures.TYPES[failure.kind]
+        kind = TYPES[failure.kind]
         number, code = self._numbers.next, failure.code or failure.kind.value
         return shapes.error_event(number, code, failure.message, kind, failure.param)
 

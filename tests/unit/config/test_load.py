@@ -33,7 +33,7 @@ OPENAI = "providers:\n  openai: {keys: env:OPENAI_API_KEY}\n"
             "gatway: {port: 1}\n",
             1,
             9,
-            "unknown key, did you mean 'gateway'? allowed here: attach, gateway, health, log",
+            "unknown key, did you mean 'gateway'? allowed here: attach, gateway, guard, health, log",
         ),
         ("gateway:\n  prot: 1\n", 2, 9, "unknown key, did you mean 'port'? allowed here: address, admin_port"),
         ("gateway:\n  zzz: 1\n", 2, 8, "unknown key; allowed here: address"),

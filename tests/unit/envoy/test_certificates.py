@@ -110,3 +110,9 @@ def test_a_start_that_was_killed_half_way_is_mended(tmp_path):
     ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(cert, key)
     authority = x509.load_pem_x509_certificate(ca.read_bytes())
     x509.load_pem_x509_certificate(cert.read_bytes()).verify_directly_issued_by(authority)
+
+
+def test_a_folder_that_cannot_be_written_is_enough_where_all_is_there(tmp_path, monkeypatch):
+    made = certificates.ensure(tmp_path)
+    monkeypatch.setattr(certificates, "alone", None)
+    assert certificates.ensure(tmp_path) == made

@@ -38,7 +38,8 @@ def sent(guard, body=None, **headers):
 def test_what_no_policy_touches_goes_on_as_it_came(guard):
     effect = sent(guard, authorization="Bearer sk-client", cookie="a=b", **{"x-mesh": "1"})
     assert effect.body is None
-    assert effect.mutation == events.Mutation(set=(("accept-encoding", "identity"),))
+    told = {"llm.extproc.verdicts": {"request": "allow", "outcome": "allow"}}
+    assert effect.mutation == events.Mutation(set=(("accept-encoding", "identity"),), metadata=told)
 
 
 def test_what_a_policy_takes_out_does_not_go_on(guard):
@@ -47,7 +48,7 @@ def test_what_a_policy_takes_out_does_not_go_on(guard):
     assert headers_of(effect)["content-length"] == str(len(effect.body))
     assert set(effect.mutation.remove) == {"content-encoding", "content-md5"}
     assert not effect.mutation.reroute
-    assert effect.mutation.metadata is None
+    assert effect.mutation.metadata["llm.extproc.verdicts"]["policies"] == {"pii:redact": 1}
     assert "authorization" not in effect.mutation.remove
 
 
@@ -325,7 +326,7 @@ def test_a_named_operation_is_read_text_by_text(tmp_path):
 def test_a_named_operation_without_a_body_has_an_answer_that_is_read(tmp_path):
     one = GuardExchange(compiled(NAMED, tmp_path, {}))
     (effect,) = one.receive(chat_headers(end=True, **{":method": "GET", ":path": "/v1/items/7"}))
-    assert effect == events.ContinueRequest(events.Mutation(set=(("accept-encoding", "identity"),)))
+    assert effect.mutation.set == (("accept-encoding", "identity"),)
     _, rest = answered(one, b'{"of":"eve@example.com"}')
     assert orjson.loads(rest.body) == {"of": "[email]"}
 

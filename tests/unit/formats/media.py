@@ -1,4 +1,4 @@
-"""What the tests of the formats for sound and pictures share: markers in every string, and guarded answers."""
+"""What tests of formats share: markers in every string, and guarded answers."""
 
 import copy
 import json

@@ -1,6 +1,5 @@
 """OpenAI chat: no string of any recorded request, answer or event escapes; scopes, order, usage, errors and replies."""
 
-import copy
 import json
 
 import openai
@@ -15,11 +14,9 @@ from extproc.framing.sse import EventStream
 from extproc.policy.api import Scope
 from tests.property.streams import chunk, events, recorded
 from tests.support import data
+from tests.unit.formats.media import BLOB, PROSE, TOKEN, leaves, name, put
 
 FORMAT = OpenAIChat()
-PROSE = "marker, in prose: é"
-TOKEN = "marker-token"
-BLOB = "data:image/png;base64," + "QUJD" * 30
 
 # Names whose value is not looked at while it is one short token, as it always is; any prose under them is.
 STRUCTURE = {
@@ -31,26 +28,6 @@ STRUCTURE = {
 }  # fmt: skip
 # Names whose value is not looked at while it is encoded binary data.
 BINARY = {"url", "data", "file_data", "signature", "thought_signature", "encrypted_content"}
-
-
-def leaves(value, path=()):
-    if isinstance(value, str):
-        yield path
-    for key, child in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
-        yield from leaves(child, (*path, key))
-
-
-def put(value, path, text):
-    changed = copy.deepcopy(value)
-    node = changed
-    for step in path[:-1]:
-        node = node[step]
-    node[path[-1]] = text
-    return changed
-
-
-def name(path):
-    return next((step for step in reversed(path) if isinstance(step, str)), "")
 
 
 def echoed(path):

@@ -1,6 +1,5 @@
 """OpenAI's operations beside chat: every string is seen, what cannot be read is told, and what we say is in their shape."""
 
-import copy
 import json
 
 import pytest
@@ -19,6 +18,7 @@ from extproc.policy.chain import Chain
 from extproc.usage import Meter
 from tests.property.streams import policy, recorded, regex, sse, words
 from tests.support import data
+from tests.unit.formats.media import leaves, put
 
 COMPLETIONS, EMBEDDINGS, MODERATIONS = OpenAICompletions(), OpenAIEmbeddings(), OpenAIModerations()
 IMAGES, OTHER = OpenAIImages(), OpenAIOther()
@@ -32,22 +32,6 @@ STRUCTURE = {
     "input_fidelity",
 }  # fmt: skip
 """One short token of these is a name or one of a few words that the API knows."""
-
-
-def leaves(value, path=()):
-    if isinstance(value, str):
-        yield path
-    for key, child in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
-        yield from leaves(child, (*path, key))
-
-
-def put(value, path, text):
-    changed = copy.deepcopy(value)
-    node = changed
-    for step in path[:-1]:
-        node = node[step]
-    node[path[-1]] = text
-    return changed
 
 
 def exchanges():

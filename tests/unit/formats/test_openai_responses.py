@@ -1,6 +1,5 @@
 """The Responses API as the guards see it: no recorded string escapes; scopes, order, replies."""
 
-import copy
 import json
 
 import openai
@@ -16,12 +15,10 @@ from extproc.formats.openai_responses import OpenAIResponses, texts
 from extproc.framing.jsontext import parse, replace
 from extproc.policy.api import Scope
 from tests.golden.responses import exchanges, last, sse, streams
+from tests.unit.formats.media import BLOB, PROSE, TOKEN, leaves, name, put
 
 FORMAT = OpenAIResponses()
 EVENTS = TypeAdapter(ResponseStreamEvent)
-PROSE = "marker, in prose: é"
-TOKEN = "marker-token"
-BLOB = "data:image/png;base64," + "QUJD" * 30
 
 STRUCTURE = {
     "names that an API gives to things, and takes back": {
@@ -40,22 +37,6 @@ BINARY = {"image_url", "file_data", "data", "url", "encrypted_content", "result"
 """Names whose value is not looked at while it is encoded binary data."""
 
 
-def leaves(value, path=()):
-    if isinstance(value, str):
-        yield path
-    for key, child in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
-        yield from leaves(child, (*path, key))
-
-
-def put(value, path, text):
-    changed = copy.deepcopy(value)
-    node = changed
-    for step in path[:-1]:
-        node = node[step]
-    node[path[-1]] = text
-    return changed
-
-
 def echoed(path):
     """Log probabilities repeat the text; they are dropped with it (``echoes``)."""
     return "logprobs" in path
@@ -66,10 +47,9 @@ def check(values, spans):
     count = 0
     for file, value in values:
         for path in leaves(value):
-            name = next((step for step in reversed(path) if isinstance(step, str)), "")
             for text, known in ((PROSE, ()), (TOKEN, TOKENS), (BLOB, BINARY)):
                 seen = {each.path: each.text for each in spans(put(value, path, text))}
-                assert seen.get(path) == text or echoed(path) or name in known, (file, path, text)
+                assert seen.get(path) == text or echoed(path) or name(path) in known, (file, path, text)
             count += 1
     return count
 
@@ -95,11 +75,11 @@ def test_no_string_of_a_recorded_answer_escapes():
 @pytest.mark.data
 def test_no_string_of_a_recorded_event_escapes():
     values = {}
-    for name, raw in streams().items():
+    for stream, raw in streams().items():
         for _, data in sse(raw):
             if data != b"[DONE]" and len(data) < 5000:
                 event = json.loads(data)
-                values.setdefault((name, event["type"]), event)
+                values.setdefault((stream, event["type"]), event)
     assert len({kind for _, kind in values}) > 15
     assert check(values.items(), lambda event: FORMAT.delta(event).pieces) > 500
 
@@ -199,9 +179,9 @@ def test_what_no_rule_can_read_is_told():
     ]
     assert FORMAT.unscanned({"input": items}) == ["image", "audio", "file"]
     assert FORMAT.unscanned({"input": [{"type": "item_reference", "id": "a"}]}) == ["stored"]
-    for name in ("previous_response_id", "conversation", "prompt", "background"):
-        assert FORMAT.unscanned({"input": "a", name: "x"}) == ["stored"]
-        assert FORMAT.unscanned({"input": "a", name: None}) == []
+    for stored in ("previous_response_id", "conversation", "prompt", "background"):
+        assert FORMAT.unscanned({"input": "a", stored: "x"}) == ["stored"]
+        assert FORMAT.unscanned({"input": "a", stored: None}) == []
 
 
 def said(kind, **more):

@@ -73,6 +73,21 @@ def test_a_turn_of_nothing_else_goes_as_a_whole_and_roles_alternate():
     assert found["messages"] == [{"role": "user", "content": [text, *second["content"]]}, said(SIGNED)]
 
 
+def test_texts_that_a_policy_has_emptied_go_too():
+    empty, text = {"type": "text", "text": ""}, {"type": "text", "text": "so"}
+    found, losses, _ = run({"messages": [ASK, said(text, empty, empty), ASK, said(empty), ASK]})
+    assert found["messages"][:2] == [ASK, said(text)]
+    assert [each["role"] for each in found["messages"]] == ["user", "assistant", "user"]
+    assert ("messages[1].content[1]", "an empty text") in losses
+    first = {"role": "user", "content": [{"text": "hi"}]}
+    body = {"messages": [first, said({"text": "so"}, {"text": ""}), first]}
+    assert run(body, "bedrock-converse", "amazon.nova-pro-v1:0")[0]["messages"] == [first, said({"text": "so"}), first]
+
+
+def test_an_empty_text_of_the_users_own_is_left_to_the_provider():
+    assert run({"messages": [{"role": "user", "content": [{"type": "text", "text": ""}]}]})[2]
+
+
 def test_models_of_others_get_their_thoughts_back():
     body = {"messages": [ASK, said(BLANK, CALL), RESULT], "thinking": BUDGET}
     assert run(body, model="deepseek-reasoner")[2]

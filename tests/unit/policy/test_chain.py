@@ -2,7 +2,7 @@
 
 import pytest
 
-from extproc.policy.api import Action, Mode, OnError, Outcome, Phase, Policy, Scope, Tally
+from extproc.policy.api import Action, Mode, OnError, Outcome, Phase, Policy, Scope, Tally, stronger
 from extproc.policy.chain import Chain
 from extproc.policy.pattern import parse
 from extproc.policy.rules import RegexRule
@@ -189,3 +189,9 @@ def test_rules_of_all_kinds_count_for_the_order():
     )
     assert inspect([policy("r", "abc"), words], "abc")[0].texts == {0: "[r]"}
     assert inspect([words, policy("r", "abc")], "abc")[0].texts == {0: "[w]"}
+
+
+def test_the_stronger_of_two_outcomes():
+    for rank, one in enumerate(Outcome):
+        for other in list(Outcome)[: rank + 1]:
+            assert stronger(one, other) is stronger(other, one) is one
