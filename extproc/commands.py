@@ -217,6 +217,9 @@ def _check_live(runtime: Runtime) -> int:
 
 def _check_with_envoy(runtime: Runtime, options: argparse.Namespace) -> None:
     """Let Envoy check what it would be given, where there is one."""
+    if runtime.guards_only:
+        print("nothing to check with Envoy: others route (`extproc render` adds the guard to theirs)")
+        return
     try:
         envoy = binary.find(options.envoy)
     except StartupError as error:

@@ -106,7 +106,7 @@ async def _ended(process: asyncio.subprocess.Process, seconds: float) -> None:
 async def _bare(upstream: int, folder: Path, threads: int) -> AsyncIterator[Gateway]:
     """Envoy alone: one listener, one cluster, no filter but the router."""
     layout = Layout(folder, folder, folder, "", ())
-    bootstrap.replace(layout.bootstrap, _bare_config(upstream))
+    bootstrap.replace(layout.bootstrap, bare_config(upstream))
     envoy = Envoy(find(), layout, threads=threads)
     await envoy.start()
     try:
@@ -115,7 +115,8 @@ async def _bare(upstream: int, folder: Path, threads: int) -> AsyncIterator[Gate
         await envoy.stop()
 
 
-def _bare_config(upstream: int) -> Json:
+def bare_config(upstream: int) -> Json:
+    """What that Envoy is told."""
     route = {"match": {"prefix": "/"}, "route": {"cluster": "u", "timeout": "60s"}}
     manager = typed(
         types.HTTP_MANAGER,

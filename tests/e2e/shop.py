@@ -22,7 +22,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -291,12 +291,13 @@ class Processor:
         """To all its processes, the one that watches the others first."""
         children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()
         for pid in (self._process.pid, *map(int, children)):
-            os.kill(pid, number)
+            with suppress(ProcessLookupError):  # it ended with its parent
+                os.kill(pid, number)
 
     def stop(self) -> None:
         """End it, if it has not ended."""
         if self._process.poll() is None:
-            self._process.kill()  # its children end with it
+            self.signal(signal.SIGKILL)  # those that stand still, too
         self._process.wait()
 
 

@@ -87,6 +87,12 @@ def test_config_schema_is_json(capsys):
     assert orjson.loads(capsys.readouterr().out)["title"] == "Config"
 
 
+def test_check_of_what_others_route_needs_no_envoy(config, capsys):
+    config("policies: {names: {kind: wordlist, words: [falcon], action: redact}}\n")
+    assert main(["check"]) == 0
+    assert "others route" in capsys.readouterr().out
+
+
 def test_render_envoy_is_a_bootstrap(config, capsys, tmp_path):
     config(GOOD)
     assert main(["render", "envoy", "--state", str(tmp_path / "state")]) == 0
