@@ -82,7 +82,11 @@ class ShadowExchange(Exchange):
             self._collect(b"", end=True)
         else:
             self._see(event)
-        return []
+        return self._over()
+
+    def _over(self) -> list[Effect]:
+        """Where nothing more is to be seen, Envoy need keep nothing for it."""
+        return [events.Close()] if self._guard.answered and not self._later else []
 
     def _collect(self, piece: bytes, *, end: bool) -> None:
         if self._body is None or self._guard.done:
@@ -130,7 +134,7 @@ class ShadowExchange(Exchange):
             if isinstance(event, events.ResponseBody):
                 self._let_go(len(event.body))
             self._guard.receive(event)
-        return []
+        return self._over()
 
     @property
     def held(self) -> int:
