@@ -55,6 +55,8 @@ class ElementsAnswer:
         """See ``Answer.close``."""
         try:
             raw = bytes(self._body) + (self._decoder.close() if self._decoder else b"")
+            if not raw:
+                return Verdict(commit=True, end=True)
             value = parse(raw)
             if not isinstance(value, list):
                 return self._unreadable()

@@ -14,7 +14,7 @@ from extproc.errors import Refused
 from extproc.events import Effect, Headers, Mutation, Pairs
 from extproc.exchange import attest, inbound
 from extproc.exchange import headers as hygiene
-from extproc.exchange.answer import Answer, Inspection, WholeAnswer, answer_for, decoder_for
+from extproc.exchange.answer import Answer, Inspection, ObservedAnswer, WholeAnswer, answer_for, decoder_for
 from extproc.exchange.bodies import Body, is_opaque
 from extproc.exchange.elements import ElementsAnswer
 from extproc.exchange.hooks import Hooks
@@ -149,15 +149,19 @@ class GuardExchange(Inspecting):
             self._format,
             listens=listens,
             hooks=self._hooks(listed=False),
+            passes=True,
         )
         media = event.headers.get("content-type", "").partition(";")[0].strip().lower()
         note_sound(looked, asked.operation, media, self.record)
-        if (
-            status != 200
-        ):  # whosever error it is, every string of it is looked at: the provider's, or a page of some proxy
+        good = 200 <= status < 300 or media == self._format.framing.media  # a stream is one whatever its status
+        if not good:  # whosever error it is, every string of it is looked at: the provider's, or a page of some proxy
             looked.format, looked.text = _ANY, not media.endswith("json")
-        answer = answer_for(event.headers, status, looked)
-        if asked.listed and status == 200 and isinstance(answer, WholeAnswer):
+        answer: Answer
+        if event.end:
+            answer = ObservedAnswer(looked, streamed=False)
+        else:
+            answer = answer_for(event.headers, 200 if good else status, looked)
+        if asked.listed and good and isinstance(answer, WholeAnswer):
             decoder = decoder_for(event.headers, self._runtime.config.gateway.max_body)
             answer = ElementsAnswer(looked, decoder)
         remove = [name for name in event.headers if name.startswith(hygiene.PREFIX)]

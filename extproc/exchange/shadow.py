@@ -10,6 +10,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable
+from typing import Final
 
 from extproc import events
 from extproc.budget import Budget
@@ -21,6 +22,8 @@ from extproc.exchange.judging import Found, Question
 from extproc.exchange.state import State
 from extproc.runtime import Runtime
 from extproc.telemetry import Record
+
+_EVENT: Final = 256
 
 
 class _Guard(GuardExchange):
@@ -37,6 +40,11 @@ class _Guard(GuardExchange):
     def judged(self) -> bool:
         """Whether a service has yet to judge the request."""
         return self._state is State.JUDGED
+
+    @property
+    def collects(self) -> bool:
+        """Whether the request's body is awaited."""
+        return self._state is State.BODY
 
     def give_up(self, refused: Refused) -> None:
         """Look at nothing more of it."""
@@ -64,7 +72,7 @@ class ShadowExchange(Exchange):
         self._budget = budget or Budget(sys.maxsize)
         self._guard = _Guard(runtime, self._budget, clock, now, route)
         self._most = runtime.config.gateway.max_body
-        self._body: list[bytes] | None = []
+        self._body: bytearray | None = bytearray()
         self._later: deque[events.Event] = deque()
         self._held = 0
         self._finished = False
@@ -92,11 +100,12 @@ class ShadowExchange(Exchange):
         if self._body is None or self._guard.done:
             return
         if self._hold(len(piece)):
-            self._body.append(piece)
+            self._body += piece
         if end and self._body is not None:
-            body, self._body = b"".join(self._body), None
+            body, self._body = bytes(self._body), None
             self._let_go(len(body))
-            self._see(events.RequestBody(body, True))
+            self._guard.receive(events.RequestBody(body, True))
+            self._see_later()
 
     def _hold(self, size: int) -> bool:
         """Whether there is room for so many bytes more; if not, nothing more of this exchange is looked at."""
@@ -120,20 +129,29 @@ class ShadowExchange(Exchange):
         self._guard.give_up(refused)
 
     def _see(self, event: events.Event) -> None:
-        """In order: what comes while a request is judged has to wait."""
-        if not self._guard.judged:
+        """In order: what comes before its request is whole, or while that is judged, has to wait."""
+        if not (self._later or self._guard.judged or self._is_early(event)):
             self._guard.receive(event)
-        elif self._hold(len(event.body) if isinstance(event, events.ResponseBody) else 0):
+        elif self._hold(_size(event)):
             self._later.append(event)
+
+    def _is_early(self, event: events.Event) -> bool:
+        """Whether a server answers what it has not got all of yet. The guard would have let it get all or nothing."""
+        if not self._guard.collects or not isinstance(event, events.ResponseHeaders):
+            return False
+        return bool(event.attributes.get("response.code_details", "via_upstream") == "via_upstream")
+
+    def _see_later(self) -> None:
+        while self._later and not self._guard.judged:
+            event = self._later.popleft()
+            self._let_go(_size(event))
+            self._guard.receive(event)
 
     def tick(self) -> list[Effect]:
         """See ``Exchange``."""
         self._guard.tick()
-        while self._later and not self._guard.judged:
-            event = self._later.popleft()
-            if isinstance(event, events.ResponseBody):
-                self._let_go(len(event.body))
-            self._guard.receive(event)
+        if not self._guard.collects:
+            self._see_later()
         return self._over()
 
     @property
@@ -161,13 +179,15 @@ class ShadowExchange(Exchange):
         self._guard.told(question, found)
 
     def finish(self) -> Record:
-        """See ``Exchange``. Envoy waits for no service; the record does."""
+        """See ``Exchange``. Envoy waits for no service; the record does, so ``add_late`` has to follow."""
         if self._guard.waits:
             return self._guard.measure()
         return self._finish()
 
     def _finish(self) -> Record:
         self._finished = True
+        self._body = None
+        self._later.clear()
         self._let_go(self._held)
         return self._guard.finish()
 
@@ -175,6 +195,13 @@ class ShadowExchange(Exchange):
         """See ``Exchange``."""
         if self._finished:
             self._guard.add_late()
-        else:
+            return
+        try:
             self.tick()
+        finally:
             self._finish()
+
+
+def _size(event: events.Event) -> int:
+    """Bytes that an event which waits takes: also where it is small, and one of many."""
+    return _EVENT + (len(event.body) if isinstance(event, events.ResponseBody) else 0)

@@ -1,0 +1,247 @@
+"""What a review of the guard and the shadow has found."""
+
+import asyncio
+import contextlib
+import io
+from dataclasses import replace
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from extproc import events
+from extproc.budget import Budget
+from extproc.errors import ProtocolError
+from extproc.exchange.guarding import GuardExchange
+from extproc.exchange.judging import Found
+from extproc.exchange.shadow import ShadowExchange
+from extproc.policy.attach import Attached, Line
+from extproc.service import Service as Serving
+from extproc.telemetry import Log
+from tests.unit.exchange.support import answer_headers, chat, chat_headers, compiled, sse
+from tests.unit.exchange.test_moderated import policy
+
+CONFIG = """
+policies:
+  pii:   {kind: pii, find: [email]}
+  words: {kind: wordlist, words: [forbidden phrase], action: block}
+"""
+REQUESTS_ONLY = "policies:\n  words: {kind: wordlist, words: [forbidden phrase], action: block, phase: request}\n"
+MAIL = "ada@example.com"
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory):
+    return compiled(CONFIG, tmp_path_factory.mktemp("review7"), {})
+
+
+@pytest.fixture(scope="module")
+def requests_only(tmp_path_factory):
+    return compiled(REQUESTS_ONLY, tmp_path_factory.mktemp("review7requests"), {})
+
+
+def answered(runtime, headers, *chunks, path="/v1/chat/completions", body=None):
+    """What a guard makes of an answer: its effects on the headers and the body."""
+    guard = GuardExchange(runtime)
+    guard.receive(chat_headers(**{":path": path}))
+    guard.receive(events.RequestBody(chat("hello") if body is None else body, True))
+    effects = guard.receive(headers)
+    for index, chunk in enumerate(chunks):
+        effects += guard.receive(events.ResponseBody(chunk, index == len(chunks) - 1))
+    return effects
+
+
+def passed(effects):
+    """Bytes of an answer that goes on."""
+    assert not any(isinstance(each, events.Respond) for each in effects)
+    return b"".join(each.body for each in effects if isinstance(each, events.Send))
+
+
+@pytest.mark.parametrize("status", [200, 201, 202, 206, 302, 400, 500])
+def test_words_over_the_events_of_a_stream_are_found_whatever_its_status(guarded, status):
+    chunks = sse({"content": "write to ada@exam"}), sse({"content": "ple.com now"}, "stop")
+    found = passed(answered(guarded, answer_headers("text/event-stream", status), *chunks, b"data: [DONE]\n\n"))
+    said = [orjson.loads(line[6:]) for line in found.split(b"\n\n") if line.startswith(b"data: {")]
+    text = "".join(each["choices"][0]["delta"].get("content", "") for each in said)
+    assert text == "write to [email] now"
+
+
+def test_lines_of_json_are_no_text_in_which_words_hide(guarded):
+    effects = answered(guarded, answer_headers("application/x-ndjson", 206), b'{"a":"ada@exam"}\n{"a":"ple.com"}\n')
+    assert effects[-1].status == 502
+
+
+@pytest.mark.parametrize("status", [200, 202, 204, 301, 304, 404])
+@pytest.mark.parametrize("end", [True, False])
+@pytest.mark.parametrize("coding", ["", "gzip"])
+def test_an_answer_without_a_body_goes_on(guarded, status, end, coding):
+    headers = answer_headers("application/json", status, encoding=coding if end else "", etag="x")
+    headers.end = end
+    effects = answered(guarded, headers, *([] if end else [b""]))
+    assert passed(effects) == b""
+    if end:
+        assert "etag" not in effects[0].mutation.remove, "it says nothing of a body that has been changed"
+
+
+def test_a_list_without_anything_goes_on(guarded):
+    body = orjson.dumps({"contents": [{"parts": [{"text": "hi"}]}]})
+    path = "/v1beta/models/gem:streamGenerateContent"
+    assert passed(answered(guarded, answer_headers(), b"", path=path, body=body)) == b""
+
+
+@pytest.mark.parametrize(
+    ("media", "coding", "body"),
+    [
+        ("text/html; charset=latin-1", "", b"<p>\xe9</p>"),
+        ("application/json", "", b"no json"),
+        ("text/x", "zz", b"\x01"),
+    ],
+)
+def test_an_error_that_no_policy_looks_at_goes_on_as_it_came(requests_only, media, coding, body):
+    assert passed(answered(requests_only, answer_headers(media, 500, encoding=coding), body)) == body
+
+
+# the shadow
+
+
+class Judge:
+    """A service, as a policy has it."""
+
+    wait, deadline, window, lag = "before", 1.0, 10, 0
+
+
+def judged(runtime, budget=None):
+    """A shadow whose requests wait for a service."""
+    attached = Attached({"judge": policy(Judge())}, [Line(("judge",), lambda traits: True, True)])
+    return ShadowExchange(replace(runtime, attached=attached), budget)
+
+
+def test_a_shadow_in_which_nobody_is_asked_any_more_gives_back_what_it_held(guarded):
+    attached = Attached({"judge": policy(Judge())}, [Line(("judge",), lambda traits: True, True)])
+    out = io.StringIO()
+    serving = Serving(lambda: replace(guarded, attached=attached), Log("json", out), judge=None)
+    session = serving.open("shadow")
+    exchange = session._exchange
+    exchange.receive(chat_headers())
+    exchange.receive(events.RequestBody(chat("are you there"), True))  # its question is never carried
+    exchange.receive(answer_headers())
+    exchange.receive(events.ResponseBody(b"x" * 500, False))
+    assert serving.held > 500
+    session.end()
+    assert serving.held == 0
+    assert orjson.loads(out.getvalue())["mode"] == "shadow"
+
+
+def test_a_question_is_carried_before_its_stream_can_end(guarded):
+    attached = Attached({"judge": policy(Judge())}, [Line(("judge",), lambda traits: True, True)])
+    out = io.StringIO()
+
+    async def judge(question):
+        return Found(("violence",))
+
+    async def scene():
+        serving = Serving(lambda: replace(guarded, attached=attached), Log("json", out), judge=judge)
+        ticking = asyncio.ensure_future(serving.tick_forever(0.001))
+        await asyncio.sleep(0)
+        session = serving.open("shadow")
+        session._exchange.receive(chat_headers())
+        session._exchange.receive(events.RequestBody(chat("are you there"), True))
+        session._carry_questions()
+        session.end()
+        while not out.getvalue():
+            await asyncio.sleep(0.001)
+        ticking.cancel()
+        assert serving.held == 0
+
+    asyncio.run(asyncio.wait_for(scene(), 20))
+    line = orjson.loads(out.getvalue())
+    assert (line["end"], line["error"]) == ("blocked", "judge")
+
+
+def test_a_shadow_whose_last_events_make_no_sense_ends_all_the_same(guarded):
+    budget = Budget(10_000)
+    shadow = judged(guarded, budget)
+    shadow.receive(chat_headers())
+    shadow.receive(events.RequestBody(chat("are you there"), True))
+    shadow.receive(events.ResponseTrailers(()))
+    (question,) = shadow.questions()
+    shadow.finish()
+    shadow.told(question, Found())
+    with pytest.raises(ProtocolError):
+        shadow.add_late()
+    assert budget.used == 0
+
+
+@given(st.integers(0, 80), st.integers(0, 80), st.sampled_from(["before", "between", "after"]))
+def test_a_server_may_answer_before_it_has_all_of_a_request(guarded, cut, answer_cut, when):
+    """Envoy tells a shadow of requests and answers as they come."""
+    budget = Budget(100_000)
+    shadow = ShadowExchange(guarded, budget)
+    asks, says = chat(f"i am {MAIL}"), orjson.dumps({"choices": [{"message": {"content": "ask eve@example.com"}}]})
+    request = [events.RequestBody(asks[:cut], False), events.RequestBody(asks[cut:], True)]
+    answer = [events.ResponseBody(says[:answer_cut], False), events.ResponseBody(says[answer_cut:], True)]
+    order = {
+        "before": [answer_headers(), *answer, *request],
+        "between": [request[0], answer_headers(), answer[0], request[1], answer[1]],
+        "after": [*request, answer_headers(), *answer],
+    }
+    for event in (chat_headers(), *order[when]):
+        assert shadow.receive(event) == []
+    record = shadow.finish()
+    assert (record.end, record.status, record.verdicts[0]["count"]) == ("complete", 200, 2)
+    assert budget.used == 0
+
+
+def test_an_early_answer_to_a_request_that_breaks_off_is_given_back(guarded):
+    budget = Budget(100_000)
+    shadow = ShadowExchange(guarded, budget)
+    for event in (chat_headers(), events.RequestBody(b"{", False), answer_headers(), events.ResponseBody(b"{}", True)):
+        shadow.receive(event)
+    assert shadow.finish().end == "cut"
+    assert budget.used == 0
+
+
+def test_small_pieces_are_counted_with_what_they_take(guarded):
+    shadow = judged(guarded)
+    shadow.receive(chat_headers())
+    shadow.receive(events.RequestBody(chat("are you there"), True))
+    shadow.receive(answer_headers("text/event-stream"))
+    before = shadow.held
+    for _ in range(100):
+        shadow.receive(events.ResponseBody(b"", False))
+    assert shadow.held - before > 100 * 64
+
+
+EVENTS = st.one_of(
+    st.just(chat_headers()),
+    st.builds(events.RequestBody, st.sampled_from([b"", b"{", chat("hi"), chat(MAIL)]), st.booleans()),
+    st.just(events.RequestTrailers(("a",))),
+    st.sampled_from([answer_headers(), answer_headers("text/event-stream"), answer_headers(details="timeout")]),
+    st.builds(
+        events.ResponseBody, st.sampled_from([b"", b"{}", b"data: {}\n\n", sse({"content": MAIL})]), st.booleans()
+    ),
+    st.just(events.ResponseTrailers(("a",))),
+)
+
+
+@given(st.lists(EVENTS, max_size=12), st.booleans(), st.integers(0, 12), st.sampled_from([300, 100_000]))
+def test_whatever_comes_in_whatever_order_nothing_stays_held(guarded, order, asks, told_at, limit):
+    budget = Budget(limit)
+    shadow = judged(guarded, budget) if asks else ShadowExchange(guarded, budget)
+    questions = []
+    for at, event in enumerate(order):
+        if at == told_at:
+            for each in questions:
+                shadow.told(each, Found())
+        try:
+            assert shadow.receive(event) == []
+            questions += shadow.questions()
+            assert shadow.tick() == []
+        except ProtocolError:
+            break
+    shadow.finish()
+    with contextlib.suppress(ProtocolError):
+        shadow.add_late()
+    assert budget.used == 0
+    assert shadow.held == 0
