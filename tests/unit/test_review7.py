@@ -187,7 +187,7 @@ def test_a_server_may_answer_before_it_has_all_of_a_request(guarded, cut, answer
         "after": [*request, answer_headers(), *answer],
     }
     for event in (chat_headers(), *order[when]):
-        assert shadow.receive(event) == []
+        assert shadow.receive(event) in ([], [events.Close()])
     record = shadow.finish()
     assert (record.end, record.status, record.verdicts[0]["count"]) == ("complete", 200, 2)
     assert budget.used == 0
@@ -235,9 +235,9 @@ def test_whatever_comes_in_whatever_order_nothing_stays_held(guarded, order, ask
             for each in questions:
                 shadow.told(each, Found())
         try:
-            assert shadow.receive(event) == []
+            assert shadow.receive(event) in ([], [events.Close()])
             questions += shadow.questions()
-            assert shadow.tick() == []
+            assert shadow.tick() in ([], [events.Close()])
         except ProtocolError:
             break
     shadow.finish()
