@@ -6,6 +6,8 @@ import argparse
 import asyncio
 import importlib
 import queue
+import shlex
+import shutil
 import socket
 import sys
 import time
@@ -33,6 +35,7 @@ SCENES: Final = {
     "shadow": "an Envoy of others: in the shadow nothing changes and all is counted; then it is enforced on a route",
 }
 """What each shows; they are modules of ``extproc.demo.scenes``."""
+_REAL: Final = "Envoy and the processor are real, the models are made up, and nothing leaves this machine."
 
 
 def demo(options: argparse.Namespace, where: Options) -> int:
@@ -46,7 +49,7 @@ def demo(options: argparse.Namespace, where: Options) -> int:
 async def _scene(name: str, where: Options) -> int:
     stage = Stage(where, lambda text: print(text, flush=True))
     began = time.monotonic()
-    print(f"Scene {name}: {SCENES[name]}.", flush=True)
+    print(f"Scene {name}: {SCENES[name]}.\n{_REAL}", flush=True)
     try:
         await importlib.import_module(f"extproc.demo.scenes.{name.replace('-', '_')}").play(stage)
     except (NotSo, TimeoutError) as error:
@@ -70,7 +73,7 @@ async def _demo(options: argparse.Namespace, where: Options) -> int:
             ca = str(ports.ca)
             client = Client(ports.listeners["main"], ca)
             await asyncio.to_thread(show, client, seen, lambda text: print(text, flush=True))
-            print(f"\nMore to see, each a minute at most:\n\n{scenes()}", flush=True)
+            print(f"\nMore to see, each a minute at most:\n\n{scenes(called(sys.argv[0]))}", flush=True)
             if options.once:
                 return 0
             print(lines(ports.listeners["main"], ports.listeners.get("plain"), ca), flush=True)
@@ -82,9 +85,22 @@ async def _demo(options: argparse.Namespace, where: Options) -> int:
         await model.stop()
 
 
-def scenes() -> str:
+def scenes(program: str = "extproc") -> str:
     """The scenes, as commands."""
-    return "\n".join(f"  extproc demo {name:<14}{text}" for name, text in SCENES.items())
+    return "\n".join(f"  {program} demo {name:<14}{text}" for name, text in SCENES.items())
+
+
+def called(argument: str) -> str:
+    """What to type to call this program again: its name where the shell finds it, else its path (``.venv/bin/extproc``).
+
+    Args:
+        argument: the first of the process.
+    """
+    path = Path(argument)
+    if path.name not in ("extproc", "llm-extproc"):  # python -m extproc, a test
+        return "extproc"
+    found = shutil.which(path.name)
+    return path.name if found and Path(found).resolve() == path.resolve() else shlex.quote(argument)
 
 
 def _runtime(model_port: int, options: argparse.Namespace) -> Runtime:

@@ -60,7 +60,10 @@ class Client:
 
 def show(client: Client, seen: queue.SimpleQueue[Seen | None], say: Callable[[str], None]) -> None:
     """Print the demonstration. ``seen`` receives what the model sends; what the client gets is added here."""
-    say("\nOne streamed answer through Envoy over TLS. Left: what the model sent. Right: what the client got.\n")
+    say("\nOne streamed answer through Envoy over TLS. Left: what the model sent. Right: what the client got.")
+    say(
+        "Between them, held: how many characters the client has not got yet, because they may become part of an address.\n"
+    )
     say(f"  {'ms':>6} {'held':>5}  {'model':<{_WIDTH}}  client")
     thread = threading.Thread(target=_stream, args=(client, seen), daemon=True)
     started = time.monotonic()
@@ -115,13 +118,16 @@ def lines(port: int, plain_port: int | None, ca: str) -> str:
     return f"""
 Try it yourself, it stays up until Ctrl-C:
 
-  curl --cacert {ca} https://localhost:{port}/v1/chat/completions \\
+  curl -N --cacert {ca} https://localhost:{port}/v1/chat/completions \\
     -H 'content-type: application/json' \\
     -d '{{"model": "demo-model", "stream": true, "messages": [{{"role": "user", "content": "I am bob@example.net"}}]}}'
 
-  from openai import OpenAI
-  client = OpenAI(base_url="{plain}", api_key="unused")
-  for event in client.chat.completions.create(model="demo-model", stream=True,
-                                              messages=[{{"role": "user", "content": "I am bob@example.net"}}]):
-      print(event.choices[0].delta.content or "" if event.choices else "", end="", flush=True)
+or with an SDK (pip install openai):
+
+from openai import OpenAI
+client = OpenAI(base_url="{plain}", api_key="unused")
+for event in client.chat.completions.create(model="demo-model", stream=True,
+                                            messages=[{{"role": "user", "content": "I am bob@example.net"}}]):
+    print(event.choices[0].delta.content or "" if event.choices else "", end="", flush=True)
+
 """

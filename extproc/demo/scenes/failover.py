@@ -16,8 +16,8 @@ providers:
   first:  {{type: openai, base_url: "{first}/v1", keys: env:FIRST_KEY}}
   second: {{type: anthropic, base_url: "{second}", keys: env:SECOND_KEY}}
 models:
-  smart: [first/gpt-demo, second/claude-demo]
-policies: {{}}
+  smart: [first/gpt-demo, second/claude-demo]    # the second where the first fails
+policies: {{}}                                     # none, to see only that
 attach: []
 """
 

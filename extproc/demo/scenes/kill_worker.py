@@ -31,9 +31,10 @@ processor: {{workers: 2}}
 async def play(stage: Stage) -> None:
     """See the module."""
     scene = _Scene()
-    stage.tell(
-        f"{_CLIENTS} clients read answers with addresses in them, through two workers. In the middle one is killed."
-    )
+    stage.tell(f"""
+        {_CLIENTS} clients read answers with addresses in them, through two workers. In the middle one is killed.
+        Envoy may warn of the streams that are gone: so it should.
+    """)
     async with stage.provider(Provider(scene.reply)) as url:
         config = _CONFIG.format(url=url)
         stage.show("The configuration:", config)
@@ -88,10 +89,7 @@ async def _interrupted(stage: Stage, scene: _Scene, supervisor: Supervisor, port
     async with asyncio.timeout(20):
         while killed in supervisor.pool.pids:  # noqa: ASYNC110  the pool has to be asked
             await asyncio.sleep(0.01)
-    stage.tell(f"""
-        All answers are half said. kill -9 {killed}; another worker takes its place. The models go on.
-        Envoy may warn of the streams that are gone.
-    """)
+    stage.tell(f"All answers were half said: kill -9 {killed}. Another worker has taken its place. The models go on.")
     scene.go_on.set()
     return await asyncio.gather(*asked)
 

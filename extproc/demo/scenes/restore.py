@@ -44,7 +44,7 @@ async def play(stage: Stage) -> None:
     given = "".join(map(_arguments, deltas(answer.body)))
     stage.show("The client sent:", _ASKED)
     stage.show("The model saw:", prompt)
-    stage.show("The model called its tool with, a few characters an event:", "  ".join(cut(_call(prompt), _WIDTH)))
+    stage.show("The model called its tool with (events between the bars):", "|".join(cut(_call(prompt), _WIDTH)))
     stage.show("The client got the call:", f"send_mail({given})")
     stage.say("")
     stage.claim("the address is nowhere in what the model was sent", _ADDRESS.encode() not in seen.raw)

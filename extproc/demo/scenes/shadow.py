@@ -28,7 +28,7 @@ from extproc.render.merge import Addition, merge
 from extproc.telemetry import Log
 
 _WITHIN: Final = 30.0
-"""Seconds in which a shadow has counted: Envoy tells it of the end some seconds later."""
+"""Seconds in which a shadow has counted: Envoy tells it of the end five seconds later."""
 
 _CONFIG: Final = """
 version: 1
@@ -96,17 +96,21 @@ async def _acts(stage: Stage, model: Provider, text: str, folder: Path) -> None:
     log.quiet = True
     before = await _asked(stage, layout, "before", text)
     async with serving(runtime, log, layout) as (processor, _):
-        shadowed = await _asked(stage, layout, "shadow", _with(text, config, layout, shadow=True))
+        async with _envoy(stage, layout, "shadow", _with(text, config, layout, shadow=True)) as port:
+            shadowed = await _answers(stage, port)
+            counts = await _counted(
+                processor.totals, len(_ASKED)
+            )  # an Envoy that ends takes with it what was not read yet
         seen = [each.raw for each in model.requests]
-        counts = await _counted(processor.totals, len(_ASKED))
         enforced = await _asked(stage, layout, "guard", _with(text, config, layout, shadow=False))
     half = len(_ASKED)
     stage.show("Three requests, and their answers without any filter:", _table(before))
     stage.show("The same after `extproc render envoy --shadow --route models --merge-into FILE`:", _table(shadowed))
     stage.show(
-        "What the shadow has counted meanwhile:", "\n".join(f"{name}: {count:.0f}" for name, count in counts.items())
+        "What the shadow has counted meanwhile (extproc_exchanges_total of the processor's metrics, by outcome):",
+        "\n".join(f"{name}: {count:.0f}" for name, count in counts.items()),
     )
-    stage.show("And with `--guard-only` instead of `--shadow`:", _table(enforced))
+    stage.show("Enforced, with `--guard-only` instead of `--shadow`:", _table(enforced))
     stage.say("")
     stage.claim("in the shadow every answer is the same to the byte", _bodies(before) == _bodies(shadowed))
     stage.claim("and so is all that the model was sent", seen[:half] == seen[half:])
@@ -153,8 +157,12 @@ async def _envoy(stage: Stage, layout: Layout, name: str, text: str) -> AsyncIte
 
 async def _asked(stage: Stage, layout: Layout, name: str, text: str) -> list[Answer]:
     async with _envoy(stage, layout, name, text) as port:
-        bodies = [{"model": "any", "messages": [{"role": "user", "content": each}]} for each in _ASKED]
-        return [await stage.ask(port, each) for each in bodies]
+        return await _answers(stage, port)
+
+
+async def _answers(stage: Stage, port: int) -> list[Answer]:
+    bodies = [{"model": "any", "messages": [{"role": "user", "content": each}]} for each in _ASKED]
+    return [await stage.ask(port, each) for each in bodies]
 
 
 async def _counted(totals: Totals, wanted: int) -> dict[str, float]:

@@ -83,7 +83,10 @@ async def _redacted(stage: Stage, scene: _Scene, port: int) -> None:
             port, chat("helpful", "What is the key?"), told=lambda event: scene.saw("client", event)
         )
         if width == _SHOWN:
-            stage.show(f"Redacted. The answer in pieces of {width} characters, as both ends saw it:", scene.table())
+            stage.show(
+                f"Redacted. The answer in pieces of {width} characters, as both ends saw it, one line a moment:",
+                scene.table(),
+            )
     stage.say("")
     stage.claim(f"the client read: {_WANTED}", text_of(answers[_SHOWN].body) == _WANTED)
     widths = ", ".join(map(str, _WIDTHS))
@@ -96,7 +99,8 @@ async def _stopped(stage: Stage, scene: _Scene, port: int) -> None:
     scene.begin(1)
     answer = await stage.ask(port, chat("strict", "What is the key?"))
     stage.show(
-        "Blocked, where the policy says so. All that the client got, one character an event:", _shown(answer.body)
+        "Blocked, where the policy says so. The model sent a character an event; the client got this text, then this event:",
+        _shown(answer.body),
     )
     stage.say("")
     before = _SAID.partition(_KEY)[0]
@@ -112,4 +116,4 @@ def _leaks(body: bytes) -> bool:
 
 
 def _shown(body: bytes) -> str:
-    return "\n".join(each for each in body.decode().split("\n\n") if '"error"' in each) + f"\ntext: {text_of(body)!r}"
+    return "\n".join([repr(text_of(body)), *(each for each in body.decode().split("\n\n") if '"error"' in each)])
