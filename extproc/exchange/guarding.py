@@ -15,7 +15,7 @@ from extproc.events import Effect, Headers, Mutation, Pairs
 from extproc.exchange import attest, inbound
 from extproc.exchange import headers as hygiene
 from extproc.exchange.answer import Answer, Inspection, ObservedAnswer, WholeAnswer, answer_for, decoder_for
-from extproc.exchange.bodies import Body, is_opaque
+from extproc.exchange.bodies import Body, is_opaque, unread
 from extproc.exchange.elements import ElementsAnswer
 from extproc.exchange.hooks import Hooks
 from extproc.exchange.inbound import Decided
@@ -58,8 +58,7 @@ class GuardExchange(Inspecting):
             return self._unknown()
         self._take(asked)
         if is_opaque(self._format):
-            self.record.unscanned = ["body"]
-            return self._let_go(asked.operation)
+            return self._unread(asked)
         if asked.operation is Operation.MODELS:  # there is nothing of anybody's in it
             return self._let_go(asked.operation)
         return self._want_body(asked, end=event.end)
@@ -74,11 +73,25 @@ class GuardExchange(Inspecting):
         self.record.unscanned = ["operation"]
         return self._let_go("unknown")
 
-    def _let_go(self, operation: str) -> list[Effect]:
+    def _unread(self, asked: Asked) -> list[Effect]:
+        """Nobody looks into it: policies that judge by other things decide here."""
+        self._choose_policies("")
+        read = unread(b"")
+        decided = inbound.decide(self._format, self._armed, self._traits, read.raw, read.value, self._tally)
+        if said := self._ruled(decided):
+            return said
+        written(read, decided.sent)
+        return self._let_go(asked.operation, tuple(decided.headers.items()))
+
+    def _let_go(self, operation: str, said: Pairs = ()) -> list[Effect]:
         """It goes on, and nobody looks at its answer."""
         self._state = State.DONE
         self.record.operation, self.record.end = operation, "passed"
-        return [events.ContinueRequest(), events.Close()]
+        return [events.ContinueRequest(Mutation(set=said, remove=self._ours())), events.Close()]
+
+    def _ours(self) -> tuple[str, ...]:
+        """Names of headers that the client has, and that are ours to say."""
+        return tuple(name for name in self._headers if name.startswith(hygiene.PREFIX))
 
     def _model(self, body: dict[str, Any]) -> str:
         named = (self._asked.model if self._asked else None) or self._format.model(body)
@@ -86,7 +99,7 @@ class GuardExchange(Inspecting):
 
     def _forward(self, decided: Decided, read: Body, received: bytes) -> list[Effect]:
         raw = self._renamed(decided)
-        remove = tuple(name for name in self._headers if name.startswith(hygiene.PREFIX))
+        remove = self._ours()
         said: Pairs = (*decided.headers.items(), ("accept-encoding", "identity"))
         body = None
         if raw is not read.raw:

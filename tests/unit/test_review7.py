@@ -102,6 +102,17 @@ def test_an_error_that_no_policy_looks_at_goes_on_as_it_came(requests_only, medi
     assert passed(answered(requests_only, answer_headers(media, 500, encoding=coding), body)) == body
 
 
+OWN = """
+from extproc.plugin import *
+class Own:
+    def response(self, answer):
+        words = "".join(each.text for each in answer.texts)
+        if words == "raise":
+            raise RuntimeError
+        return Block("bad") if words == "all bad" else None
+"""
+
+
 # the shadow
 
 
@@ -245,3 +256,50 @@ def test_whatever_comes_in_whatever_order_nothing_stays_held(guarded, order, ask
         shadow.add_late()
     assert budget.used == 0
     assert shadow.held == 0
+
+
+# operations that nobody reads
+
+
+OPAQUE = """
+  only: {kind: operations, allow: [chat, files]}
+operations:
+  files: {path: "/v1/files/*", method: [GET, POST], scan: opaque}
+  other: {path: "/v1/other/*", method: [GET, POST], scan: opaque}
+"""
+
+
+@pytest.mark.parametrize("kind", [GuardExchange, ShadowExchange])
+@pytest.mark.parametrize("end", [True, False])
+def test_policies_that_need_no_body_judge_opaque_operations(tmp_path, kind, end):
+    runtime = compiled(CONFIG + OPAQUE, tmp_path, {})
+    found = {}
+    for name in ("files", "other"):
+        one = kind(runtime)
+        effects = one.receive(chat_headers(end, **{":path": f"/v1/{name}/a", "x-llm-verdict": "mine"}))
+        if kind is GuardExchange:
+            passes = [events.ContinueRequest(events.Mutation(remove=("x-llm-verdict",))), events.Close()]
+            assert (effects == passes) is (name == "files")
+            assert one.answered
+        record = one.finish()
+        found[name] = (record.operation, record.end, record.error, record.unscanned)
+    assert found == {
+        "files": ("files", "passed", "", ["request", "answer"]),
+        "other": ("other", "blocked", "only", ["request", "answer"]),
+    }
+
+
+@pytest.mark.parametrize(("says", "ends"), [("fine", "complete"), ("all bad", "blocked"), ("raise", "refused")])
+def test_the_operators_code_sees_a_stream_that_is_one_array(tmp_path, says, ends):
+    (tmp_path / "own.py").write_text(OWN)
+    own = '  own: {kind: python, path: "own.py:Own"}\nprocessor: {python: true}\n'
+    guard = GuardExchange(compiled(CONFIG + own, tmp_path, {}))
+    guard.receive(chat_headers(**{":path": "/v1beta/models/gem:streamGenerateContent"}))
+    guard.receive(events.RequestBody(orjson.dumps({"contents": [{"parts": [{"text": "hi"}]}]}), True))
+    guard.receive(answer_headers())
+    words = [
+        {"candidates": [{"content": {"role": "model", "parts": [{"text": each}]}}]} for each in (says[:2], says[2:])
+    ]
+    effects = guard.receive(events.ResponseBody(orjson.dumps(words), True))
+    assert (effects[-1].body == orjson.dumps(words)) is (ends == "complete")
+    assert guard.finish().end == ends
