@@ -33,8 +33,12 @@ CLUSTER: Final = "xds.cluster_name"
 ATTEMPT: Final = "upstream.request_attempt_count"
 """Response attributes: where the mesh has sent a request, and how often."""
 
+_OTHER_METHOD: Final = ("x-http-method-override", "x-http-method", "x-method-override")
+"""Headers by which some servers take a request for one of another method."""
+
 _ANY: Final = FORMATS[openai_audio.NAME]
-_SIGNED: Final = "AWS4-HMAC-"
+_SIGNED: Final = "AWS4-"
+"""As the Authorization headers of AWS's signatures begin, version 4 and 4A."""
 
 
 class GuardExchange(Inspecting):
@@ -55,7 +59,9 @@ class GuardExchange(Inspecting):
             return self._let_go("preflight")
         asked = None if "upgrade" in event.headers else self._find(method, path, event.headers)
         if asked is None or asked.operation is Operation.HEALTH:
-            return self._unknown()
+            return self._unknown(method)
+        if asked.operation is Operation.MODELS and not event.end:  # it has no body, or is something else
+            return self._unknown(method)
         self._take(asked)
         if is_opaque(self._format):
             return self._unread(asked)
@@ -66,8 +72,12 @@ class GuardExchange(Inspecting):
     def _find(self, method: str, path: str, headers: Headers) -> Asked | None:
         return operations.find(method, path, operations.hint(headers)) or self._runtime.named.find(method, path)
 
-    def _unknown(self) -> list[Effect]:
-        if self._runtime.config.guard.unknown == "block":
+    def _unknown(self, method: str) -> list[Effect]:
+        guard = self._runtime.config.guard
+        if any(name in self._headers for name in _OTHER_METHOD):
+            method = "POST"
+        path = own_path(operations.plain(self._headers.get(":path", "")), guard.prefixes)
+        if guard.unknown == "block" or operations.disguised(method, path):
             message = "The gateway cannot read this operation, and lets nothing pass unseen."
             raise Refused(403, "unknown_operation", message, "permission_error")
         self.record.unscanned = ["operation"]
@@ -100,10 +110,16 @@ class GuardExchange(Inspecting):
     def _forward(self, decided: Decided, read: Body, received: bytes) -> list[Effect]:
         raw = self._renamed(decided)
         remove = self._ours()
-        said: Pairs = (*decided.headers.items(), ("accept-encoding", "identity"))
+        given = self._headers.get("authorization", "")
+        signed = given.startswith(_SIGNED)
+        said: Pairs = tuple(decided.headers.items())
+        if not (
+            signed and "accept-encoding" in given.lower()
+        ):  # what is signed has to stay; answers are decoded anyway
+            said += (("accept-encoding", "identity"),)
         body = None
         if raw is not read.raw:
-            if self._headers.get("authorization", "").startswith(_SIGNED):
+            if signed:
                 message = "What a policy would take out of this request cannot be taken out: its client has signed it."
                 raise Refused(403, "signed_request", message, "permission_error")
             body, media = written(read, raw)

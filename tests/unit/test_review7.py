@@ -16,6 +16,7 @@ from extproc.errors import ProtocolError
 from extproc.exchange.guarding import GuardExchange
 from extproc.exchange.judging import Found
 from extproc.exchange.shadow import ShadowExchange
+from extproc.operations import plain
 from extproc.policy.attach import Attached, Line
 from extproc.service import Service as Serving
 from extproc.telemetry import Log
@@ -303,3 +304,87 @@ def test_the_operators_code_sees_a_stream_that_is_one_array(tmp_path, says, ends
     effects = guard.receive(events.ResponseBody(orjson.dumps(words), True))
     assert (effects[-1].body == orjson.dumps(words)) is (ends == "complete")
     assert guard.finish().end == ends
+
+
+# paths
+
+
+SPELLINGS = [
+    "//v1/chat/completions", "/v1//chat/completions", "/v1/chat/completions/", "/V1/Chat/Completions",
+    "/v1/chat%2fcompletions", "/v1/chat%252Fcompletions", "/v1/chat/completions;x=1", "/v1;x/chat/completions",
+    "/v1/chat/completion%73", "/v1/./chat/completions", "/v1/x/../chat/completions", "/v1/x/%2e%2E/chat/completions",
+    "/v1/chat/completions#x", "/v1\\chat\\completions", "/v1/chat/completions%20", "/v1/chat/completions%3Fx",
+    "/v1/chat/completions%00", "http://elsewhere/v1/chat/completions", "/llm//v1/chat/completions", "//llm/v1/messages/",
+    "/v1beta/models/gem:generateContent/", "/v1beta/models/gem%3AgenerateContent", "/model//m/converse",
+    "/openai/Deployments/d/Chat/Completions", "/v1/chat/completions/?api-version=1",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def lenient(tmp_path_factory):
+    return compiled(CONFIG + "guard: {unknown: pass, prefixes: [/llm]}", tmp_path_factory.mktemp("lenient"), {})
+
+
+@pytest.mark.parametrize("path", SPELLINGS)
+def test_another_spelling_of_what_is_read_does_not_pass_as_unknown(lenient, path):
+    (effect,) = GuardExchange(lenient).receive(chat_headers(**{":path": path}))
+    assert effect.status == 403
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/v1/files"), ("GET", "/v1/chat/completions"), ("GET", "/v1/responses/r1/"), ("GET", "/v1/models/"),
+        ("POST", "/v1/messages/batches"), ("POST", "/other/v1/chat/completions"), ("POST", "/x%zz"), ("POST", ""),
+        ("POST", "/v1/projects/p/locations/l/endpoints/7:generateContent"),
+    ],
+)  # fmt: skip
+def test_what_is_unknown_passes_where_that_is_said(lenient, method, path):
+    one = GuardExchange(lenient)
+    assert one.receive(chat_headers(**{":method": method, ":path": path})) == [events.ContinueRequest(), events.Close()]
+
+
+@pytest.mark.parametrize("name", ["x-http-method-override", "x-http-method", "x-method-override"])
+def test_a_method_that_is_said_elsewhere_counts(lenient, name):
+    headers = chat_headers(**{":method": "GET", name: "POST"})
+    (effect,) = GuardExchange(lenient).receive(headers)
+    assert effect.status == 403
+
+
+@given(st.text(max_size=60))
+def test_any_path_can_be_made_plain(path):
+    found = plain(path)
+    assert found.startswith("/")
+    assert "//" not in found
+
+
+@pytest.mark.parametrize(
+    ("path", "end"),
+    [
+        ("/v1/models", False),
+        ("/v1/models/gpt-x", False),
+        ("/v1beta/models/gem:generateContent", True),
+        ("/v1beta/models/gem:streamGenerateContent", False),
+    ],
+)
+def test_what_asks_for_models_has_no_body_and_calls_none(guarded, path, end):
+    (effect,) = GuardExchange(guarded).receive(chat_headers(end, **{":method": "GET", ":path": path}))
+    assert (effect.status, effect.details) == (403, "llm_unknown_operation")
+
+
+# signatures
+
+
+def test_what_a_client_has_signed_stays(guarded):
+    signed = "AWS4-HMAC-SHA256 Credential=x/y, SignedHeaders=accept-encoding;host, Signature=z"
+    guard = GuardExchange(guarded)
+    guard.receive(chat_headers(authorization=signed, **{"accept-encoding": "gzip"}))
+    (effect,) = guard.receive(events.RequestBody(chat("hi"), True))
+    assert effect.mutation.set == ()
+
+
+def test_a_request_signed_in_version_4a_cannot_be_changed(guarded):
+    guard = GuardExchange(guarded)
+    guard.receive(chat_headers(authorization="AWS4-ECDSA-P256-SHA256 Credential=x/y, SignedHeaders=host, Signature=z"))
+    (effect,) = guard.receive(events.RequestBody(chat(MAIL), True))
+    assert (effect.status, effect.details) == (403, "llm_signed_request")
