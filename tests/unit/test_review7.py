@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from extproc import events
 from extproc.budget import Budget
 from extproc.errors import ProtocolError
+from extproc.exchange.attest import seen
 from extproc.exchange.guarding import GuardExchange
 from extproc.exchange.judging import Found
 from extproc.exchange.shadow import ShadowExchange
@@ -226,7 +227,7 @@ def test_small_pieces_are_counted_with_what_they_take(guarded):
 
 
 EVENTS = st.one_of(
-    st.just(chat_headers()),
+    st.sampled_from([chat_headers(), chat_headers(**{"x-llm-attest": "abcdefghijklmnop"})]),
     st.builds(events.RequestBody, st.sampled_from([b"", b"{", chat("hi"), chat(MAIL)]), st.booleans()),
     st.just(events.RequestTrailers(("a",))),
     st.sampled_from([answer_headers(), answer_headers("text/event-stream"), answer_headers(details="timeout")]),
@@ -388,3 +389,48 @@ def test_a_request_signed_in_version_4a_cannot_be_changed(guarded):
     guard.receive(chat_headers(authorization="AWS4-ECDSA-P256-SHA256 Credential=x/y, SignedHeaders=host, Signature=z"))
     (effect,) = guard.receive(events.RequestBody(chat(MAIL), True))
     assert (effect.status, effect.details) == (403, "llm_signed_request")
+
+
+# attestation
+
+
+@pytest.mark.parametrize("early", [True, False])
+@pytest.mark.parametrize("mark", ["abcdefghijklmnop", "short"])
+def test_a_mark_hides_no_request_from_the_shadow(guarded, mark, early):
+    shadow = ShadowExchange(guarded)
+    request, answer = events.RequestBody(chat(f"i am {MAIL}"), True), events.ResponseBody(b"{}", True)
+    shadow.receive(chat_headers(**{"x-llm-attest": mark}))
+    for event in [answer_headers(), request, answer] if early else [request, answer_headers(), answer]:
+        shadow.receive(event)
+    record = shadow.finish()
+    assert (record.operation, record.end, record.attested) == ("chat", "complete", "")
+    assert record.verdicts[0]["policy"] == "pii"
+
+
+def test_a_reply_of_envoys_own_to_a_marked_request(guarded):
+    shadow = ShadowExchange(guarded)
+    shadow.receive(chat_headers(**{"x-llm-attest": "abcdefghijklmnop"}))
+    shadow.receive(answer_headers(status=413, details="request_payload_too_large"))
+    shadow.receive(events.RequestBody(b"", True))
+    shadow.receive(events.ResponseBody(b"no", True))
+    record = shadow.finish()
+    assert (record.operation, record.end, record.status) == ("chat", "passed", 413)
+
+
+def test_a_marked_request_that_breaks_off_is_one_that_breaks_off(guarded):
+    budget = Budget(10_000)
+    shadow = ShadowExchange(guarded, budget)
+    shadow.receive(chat_headers(**{"x-llm-attest": "abcdefghijklmnop"}))
+    shadow.receive(events.RequestBody(chat("hi"), False))
+    record = shadow.finish()
+    assert (record.operation, record.end, record.attested) == ("chat", "cut", "")
+    assert budget.used == 0
+
+
+@pytest.mark.parametrize("body", [b"", b"{}"])
+def test_a_probe_is_noted_in_the_shadow(guarded, body):
+    shadow = ShadowExchange(guarded)
+    shadow.receive(chat_headers(**{"x-llm-attest": "abcdefghijklmnop"}))
+    shadow.receive(events.RequestBody(body, True))
+    record = shadow.finish()
+    assert (record.operation, record.attested) == ("attest", seen("abcdefghijklmnop"))
