@@ -113,7 +113,7 @@ def plan(backend: Backend, wanted: Wanted) -> Plan | None:
         return _planned(backend, wanted)
     known: dict[Any, Plan | None] = backend.plans
     key = (wanted.operation, wanted.format, wanted.model, wanted.stream, wanted.betas)
-    found = known.get(key, _NEW)  # at once: large requests are planned in a thread
+    found: Plan | None = known.get(key, _NEW)  # at once: large requests are planned in a thread
     if found is not _NEW:
         return found
     found = _planned(backend, wanted)
