@@ -22,6 +22,7 @@ from extproc.policy.attach import Attached, Line
 from extproc.service import Service as Serving
 from extproc.telemetry import Log
 from tests.unit.exchange.support import answer_headers, chat, chat_headers, compiled, sse
+from tests.unit.exchange.test_gate import Service
 from tests.unit.exchange.test_moderated import policy
 
 CONFIG = """
@@ -434,3 +435,24 @@ def test_a_probe_is_noted_in_the_shadow(guarded, body):
     shadow.receive(events.RequestBody(body, True))
     record = shadow.finish()
     assert (record.operation, record.attested) == ("attest", seen("abcdefghijklmnop"))
+
+
+@pytest.mark.parametrize("path", ["/v1beta/models/gem:generateContent", "/v1beta/models/gem:streamGenerateContent"])
+def test_an_answer_that_is_whole_waits_for_a_service_whatever_its_length(tmp_path, path):
+    runtime = compiled(CONFIG + "processor: {max_held: 4KiB}", tmp_path, {})
+    both = {**runtime.attached.policies, "judge": policy(Service("parallel"))}
+    lines = [Line(tuple(both), lambda traits: True, True)]
+    guard = GuardExchange(replace(runtime, attached=Attached(both, lines)))
+    guard.receive(chat_headers(**{":path": path}))
+    guard.receive(events.RequestBody(orjson.dumps({"contents": [{"parts": [{"text": "hi"}]}]}), True))
+    questions = guard.questions()
+    body = {"candidates": [{"content": {"role": "model", "parts": [{"text": "word " * 200}]}}]}
+    raw = orjson.dumps([body] * 20 if "stream" in path else body)
+    effects = guard.receive(answer_headers()) + guard.receive(events.ResponseBody(raw, True))
+    assert effects == []
+    while questions := questions + guard.questions():
+        for each in questions:
+            guard.told(each, Found())
+        effects += guard.tick()
+        questions = []
+    assert passed(effects) == raw
