@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import io
 from dataclasses import replace
+from unittest import mock
 
 import orjson
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from extproc import events
 from extproc.budget import Budget
+from extproc.envoy.layout import Layout
 from extproc.errors import ProtocolError
 from extproc.exchange.attest import seen
 from extproc.exchange.guarding import GuardExchange
@@ -19,6 +21,7 @@ from extproc.exchange.judging import Found
 from extproc.exchange.shadow import ShadowExchange
 from extproc.operations import plain
 from extproc.policy.attach import Attached, Line
+from extproc.processor import Processor
 from extproc.service import Service as Serving
 from extproc.telemetry import Log
 from tests.unit.exchange.support import answer_headers, chat, chat_headers, compiled, sse
@@ -456,3 +459,25 @@ def test_an_answer_that_is_whole_waits_for_a_service_whatever_its_length(tmp_pat
         effects += guard.tick()
         questions = []
     assert passed(effects) == raw
+
+
+# reloading
+
+
+SERVED = """
+processor: {{bind: "127.0.0.1:1", tls: {{cert: c.pem, key: k.pem, client_ca: a.pem, names: [{name}]}}}}
+gateway:   {{max_body: {most}}}
+"""
+
+
+def test_what_a_processor_reads_only_at_its_start_is_said(tmp_path):
+    said = {"name": "one.example", "most": "1MiB"}, {"name": "two.example", "most": "2MiB"}
+    before, after = (compiled(CONFIG + SERVED.format(**each), tmp_path, {}) for each in said)
+    out = io.StringIO()
+    layout = Layout(tmp_path, tmp_path / "c", tmp_path / "k", "", ("127.0.0.1:1",))
+    processor = Processor(before, Log("json", out), layout)
+    processor.pool = mock.AsyncMock()
+    asyncio.run(processor._swap(after))
+    lines = [orjson.loads(each) for each in out.getvalue().splitlines()]
+    waits = [each["field"] for each in lines if each["event"] == "needs-restart"]
+    assert waits == ["processor.tls", "gateway.max_body"]
