@@ -16,6 +16,7 @@ from extproc import events
 from extproc.budget import Budget
 from extproc.errors import Refused
 from extproc.events import Effect
+from extproc.exchange import attest
 from extproc.exchange.base import Exchange
 from extproc.exchange.guarding import GuardExchange
 from extproc.exchange.judging import Found, Question
@@ -24,12 +25,19 @@ from extproc.runtime import Runtime
 from extproc.telemetry import Record
 
 _EVENT: Final = 256
+_PROBES: Final = (b"", b"{}")
+"""Bodies of requests that only ask whether we are here; they say nothing."""
 
 
 class _Guard(GuardExchange):
     """What would have been done."""
 
     mode = "shadow"
+
+    @property
+    def begun(self) -> bool:
+        """Whether it has seen anything."""
+        return self._state is not State.START
 
     @property
     def done(self) -> bool:
@@ -76,6 +84,7 @@ class ShadowExchange(Exchange):
         self._later: deque[events.Event] = deque()
         self._held = 0
         self._finished = False
+        self._marked: events.RequestHeaders | None = None  # it may be a probe: its body tells
 
     @property
     def record(self) -> Record:
@@ -84,7 +93,9 @@ class ShadowExchange(Exchange):
 
     def receive(self, event: events.Event) -> list[Effect]:
         """See ``Exchange``."""
-        if isinstance(event, events.RequestBody):
+        if isinstance(event, events.RequestHeaders) and self._may_be_probe(event):
+            self._marked = event
+        elif isinstance(event, events.RequestBody):
             self._collect(event.body, end=event.end)
         elif isinstance(event, events.RequestTrailers):
             self._collect(b"", end=True)
@@ -104,8 +115,22 @@ class ShadowExchange(Exchange):
         if end and self._body is not None:
             body, self._body = bytes(self._body), None
             self._let_go(len(body))
+            self._unmark(probe=body in _PROBES)
             self._guard.receive(events.RequestBody(body, True))
             self._see_later()
+
+    def _may_be_probe(self, event: events.RequestHeaders) -> bool:
+        return attest.MARK in event.headers and not event.end and not self._guard.begun
+
+    def _unmark(self, *, probe: bool) -> None:
+        """A request with a mark goes on: whatever has more to say than a probe is looked at like all others."""
+        event, self._marked = self._marked, None
+        if event is None:
+            return
+        headers = event.headers
+        if not probe:
+            headers = {name: value for name, value in headers.items() if name != attest.MARK}
+        self._guard.receive(events.RequestHeaders(headers, event.end, event.attributes, event.metadata))
 
     def _hold(self, size: int) -> bool:
         """Whether there is room for so many bytes more; if not, nothing more of this exchange is looked at."""
@@ -126,18 +151,20 @@ class ShadowExchange(Exchange):
         self._body = None
         self._later.clear()
         self._let_go(self._held)
+        self._unmark(probe=False)
         self._guard.give_up(refused)
 
     def _see(self, event: events.Event) -> None:
         """In order: what comes before its request is whole, or while that is judged, has to wait."""
         if not (self._later or self._guard.judged or self._is_early(event)):
+            self._unmark(probe=False)
             self._guard.receive(event)
         elif self._hold(_size(event)):
             self._later.append(event)
 
     def _is_early(self, event: events.Event) -> bool:
         """Whether a server answers what it has not got all of yet. The guard would have let it get all or nothing."""
-        if not self._guard.collects or not isinstance(event, events.ResponseHeaders):
+        if not (self._guard.collects or self._marked) or not isinstance(event, events.ResponseHeaders):
             return False
         return bool(event.attributes.get("response.code_details", "via_upstream") == "via_upstream")
 
@@ -150,7 +177,7 @@ class ShadowExchange(Exchange):
     def tick(self) -> list[Effect]:
         """See ``Exchange``."""
         self._guard.tick()
-        if not self._guard.collects:
+        if not (self._guard.collects or self._marked):
             self._see_later()
         return self._over()
 
@@ -189,6 +216,7 @@ class ShadowExchange(Exchange):
         self._body = None
         self._later.clear()
         self._let_go(self._held)
+        self._unmark(probe=False)
         return self._guard.finish()
 
     def add_late(self) -> None:
