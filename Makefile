@@ -25,17 +25,15 @@ envoys: $(ENVOYS) ## put the other versions of Envoy that the tests know into .e
 run: .venv/.run ## the demonstration: no keys, no configuration, no Docker; Ctrl-C ends it
 	@$(BIN)/extproc demo $(ARGS)
 
-# Two at a time, files of tests with real processes as a whole, because gateways are started for each file or more. Faults load
-# the machine and come last, in the order of their files: the longest one is not left for the end. Docker builds images: alone.
-# Status 5: no test of that name there.
+# Two at a time, files of tests with real processes as a whole, because gateways are started for each file or more; what needs
+# the machine for itself comes last, one by one. Status 5: no test of that name there.
 PYTEST := $(BIN)/python -m pytest
 test: .venv/.dev ## all tests; ARGS="-k name" for some, ARGS="-n 0" for one at a time
 	@status=0; \
 	run() { echo "pytest $$*"; $(PYTEST) "$$@" $(ARGS); each=$$?; test $$each = 0 -o $$each = 5 || status=1; }; \
 	run tests -n 2 --ignore=tests/e2e --ignore=tests/docker $(RESULTS:%=--junitxml=%/quick.xml); \
 	run tests/e2e -n 2 --dist loadfile -m "not faults" $(RESULTS:%=--junitxml=%/real.xml); \
-	run tests/e2e -n 2 --dist loadfile --no-loadscope-reorder -m faults $(RESULTS:%=--junitxml=%/faults.xml); \
-	run tests/docker $(RESULTS:%=--junitxml=%/docker.xml); \
+	run tests/e2e tests/docker -m "faults or not envoy" $(RESULTS:%=--junitxml=%/faults.xml); \
 	exit $$status
 
 faults: export EXTPROC_TEST_FAULTS ?= 200

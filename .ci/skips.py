@@ -10,7 +10,7 @@ from collections import Counter
 from pathlib import Path
 from xml.etree import ElementTree
 
-_FILES = 4
+_FILES = 3
 
 
 def main(path: Path) -> int:

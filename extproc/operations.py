@@ -203,7 +203,7 @@ def find(method: str, target: str, hinted: str = "") -> Asked | None:
         return Asked(Operation.MODELS, hinted) if shared else asked
     if method == "POST":
         return _azure(path) or _gemini(path, query) or _bedrock(path)
-    if method == "GET" and (found := _ONE_MODEL.fullmatch(path)):
+    if method == "GET" and (found := _ONE_MODEL.fullmatch(path)) and found[3].partition(":")[2] not in _GEMINI_METHODS:
         return Asked(Operation.MODELS, _listed(found[1], found[2], hinted), found[3])
     return None
 
@@ -255,6 +255,35 @@ def resembles(path: str) -> bool:
     if lower in _FOLDED or re.split("[:/]", lower)[-1] in _METHODS:
         return True
     return "/deployments/" in lower and lower.endswith(tuple(_BY_PATH))
+
+
+_TWICE: Final = 3
+"""Rounds of percent-decoding: whoever is in front of a server may have done one or two."""
+_ABSOLUTE: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/]*")
+
+
+def plain(target: str) -> str:
+    """A request's path as the most generous server could read it: decoded, without empty segments, dots and parameters."""
+    path = _ABSOLUTE.sub("", target, count=1)
+    for _ in range(_TWICE):
+        path = unquote(path.partition("?")[0].partition("#")[0])
+    found: list[str] = []
+    for segment in path.replace("\\", "/").split("/"):
+        name = "".join([each for each in segment.partition(";")[0] if each.isprintable() and not each.isspace()])
+        if name == "..":
+            del found[-1:]
+        elif name not in ("", "."):
+            found.append(name)
+    return "/" + "/".join(found)
+
+
+def disguised(method: str, path: str) -> bool:
+    """Whether a ``plain`` path that was not found as it came is one of an operation whose texts are read here."""
+    for each in (path, path.lower()):
+        asked = find(method.upper(), each)
+        if asked is not None and asked.operation not in (Operation.MODELS, Operation.HEALTH):
+            return True
+    return False
 
 
 def spoken(target: str, hinted: str = "") -> str:

@@ -73,6 +73,7 @@ class Processor(Reloading):
 
     async def _swap(self, runtime: Runtime) -> None:
         self._tell_what_waits(runtime, "processor", PROCESSOR_RESTART)
+        self._tell_what_waits(runtime, "gateway", ("max_body",))  # longest message of the transport
         self._tell_what_waits(runtime, "health", _HEALTH_RESTART)
         await self.pool.prepare(runtime.loaded, runtime.generation)
         await self.pool.reload(runtime.loaded, runtime.generation)

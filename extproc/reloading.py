@@ -18,7 +18,7 @@ from extproc.telemetry import Log
 
 _LONGEST: Final = 600.0
 """Seconds that the longest answer may take where others say so."""
-PROCESSOR_RESTART: Final = ("bind", "transport", "workers")
+PROCESSOR_RESTART: Final = ("bind", "tls", "transport", "workers")
 """Settings of the processor that workers have from their start."""
 
 

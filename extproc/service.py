@@ -137,7 +137,10 @@ class Session:
 
     def add_late(self) -> None:
         """Put what services have said since the end into the exchange's record."""
-        self._exchange.add_late()
+        try:
+            self._exchange.add_late()
+        except Exception as error:  # its record is to be written all the same
+            self._service.fault("internal", "an exchange failed and was closed", where=_where(error))
 
 
 def _turn(effects: list[Effect]) -> Turn:
@@ -200,6 +203,8 @@ class Service:
         """Carry a question to its service, and the answer to the session. From any thread."""
         if self._loop is None:
             session.told(question, Found(failed=True))
+        elif _runs(self._loop):  # at once: the session may end before the loop's next round
+            self._carry(session, question)
         else:
             self._loop.call_soon_threadsafe(self._carry, session, question)
 
@@ -245,6 +250,8 @@ class Service:
             self._late[waiting] = late
             waiting.add_done_callback(lambda done: self._late.pop(done, None))
         elif record:
+            if record.mode == "shadow":  # it may have waited for what nobody is asked any more
+                session.add_late()
             self._write(record)
 
     async def _record_after(self, late: list[asyncio.Task[None]], session: Session, record: Record) -> None:
@@ -296,6 +303,14 @@ class Service:
         while True:
             await asyncio.sleep(every)
             self.wake(time.perf_counter())
+
+
+def _runs(loop: asyncio.AbstractEventLoop) -> bool:
+    """Whether this is called in that loop."""
+    try:
+        return asyncio.get_running_loop() is loop
+    except RuntimeError:  # in a thread
+        return False
 
 
 def _where(error: Exception) -> str:

@@ -47,7 +47,7 @@ def gateway(ports: Json, upstream: int, processor: int, objects: list[Json]) -> 
         "admin": {"address": _address(ports["admin"])},
         "static_resources": {
             "listeners": [listener],
-            "clusters": [_cluster("app", upstream), _cluster("processor", processor, 2)],
+            "clusters": [_cluster("app", upstream), _processor(processor, policies[0]["spec"]["extProc"][0])],
         },
     }
 
@@ -109,21 +109,43 @@ def _address(port: int) -> Json:
     return {"socket_address": {"address": "127.0.0.1", "port_value": port}}
 
 
-def _cluster(name: str, port: int, http: int = 1) -> Json:
-    found: Json = {
+def _processor(port: int, wanted: Json) -> Json:
+    """The processor's cluster, with the policy's settings for it."""
+    settings = wanted["backendSettings"]
+    asked, http2 = settings["healthCheck"]["active"], settings["http2"]
+    check = {
+        "timeout": asked["timeout"],
+        "interval": asked["interval"],
+        "unhealthy_threshold": asked["unhealthyThreshold"],
+        "healthy_threshold": asked["healthyThreshold"],
+        "grpc_health_check": {"service_name": asked["grpc"]["service"]},
+    }
+    options = {
+        "initial_stream_window_size": int(http2["initialStreamWindowSize"]),
+        "initial_connection_window_size": int(http2["initialConnectionWindowSize"]),
+        **({"connection_keepalive": http2["connectionKeepalive"]} if "connectionKeepalive" in http2 else {}),
+    }
+    breaker = settings["circuitBreaker"]
+    most = {"max_requests": breaker["maxParallelRequests"], "max_pending_requests": breaker["maxPendingRequests"]}
+    return _cluster("processor", port) | {
+        "connect_timeout": settings["timeout"]["tcp"]["connectTimeout"],
+        "common_lb_config": {"healthy_panic_threshold": {"value": settings["healthCheck"]["panicThreshold"]}},
+        "health_checks": [check],
+        "circuit_breakers": {"thresholds": [most]},
+        "typed_extension_protocol_options": {
+            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+                "@type": f"{_TYPE}extensions.upstreams.http.v3.HttpProtocolOptions",
+                "explicit_http_config": {"http2_protocol_options": options},
+            }
+        },
+    }
+
+
+def _cluster(name: str, port: int) -> Json:
+    endpoint = {"endpoint": {"address": _address(port)}}
+    return {
         "name": name,
         "type": "STATIC",
         "connect_timeout": "10s",
-        "load_assignment": {
-            "cluster_name": name,
-            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": _address(port)}}]}],
-        },
+        "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": [endpoint]}]},
     }
-    if http == 2:
-        found["typed_extension_protocol_options"] = {
-            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
-                "@type": f"{_TYPE}extensions.upstreams.http.v3.HttpProtocolOptions",
-                "explicit_http_config": {"http2_protocol_options": {}},
-            }
-        }
-    return found

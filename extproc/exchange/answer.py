@@ -88,7 +88,7 @@ class Inspection:
     ``listens``: somebody wants to hear what it says. ``hides_usage``: a stream's usage was asked for by us, not by the
     client. ``listed``: the client wants the one answer in an array. ``hooks``: the operator's code that sees whole answers.
     ``sounds``: it may be sound, because that was asked for. ``text``: it is no JSON, but all one text. ``opaque``: nobody
-    looks into it.
+    looks into it. ``passes``: whatever its status, it passes where no policy looks at it, and where it is empty.
     """
 
     runtime: Runtime
@@ -105,6 +105,7 @@ class Inspection:
     sounds: bool = False
     text: bool = False
     opaque: bool = False
+    passes: bool = False
 
 
 def answer_for(headers: Headers, status: int, inspection: Inspection) -> Answer:
@@ -126,7 +127,7 @@ def answer_for(headers: Headers, status: int, inspection: Inspection) -> Answer:
         or inspection.hooks is not None
         or inspection.chain.guards(Phase.RESPONSE)
     )
-    if status == 200 and not guards and not converts:
+    if (status == 200 or inspection.passes) and not guards and not converts:
         return ObservedAnswer(inspection, streamed=streamed)
     decoder = decoder_for(headers, inspection.runtime.config.gateway.max_body)
     if streamed:
@@ -356,7 +357,7 @@ class WholeAnswer:
         """See ``Answer.close``."""
         try:
             raw = self._collected()
-            if not raw and self._inspection.format.name == GENERIC:  # nothing came of it, which is no JSON
+            if not raw and (self._inspection.passes or self._inspection.format.name == GENERIC):  # which is no JSON
                 return Verdict(commit=True, end=True)
             value: Any = parse(raw)
         except DecodeError:

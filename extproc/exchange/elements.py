@@ -33,6 +33,7 @@ class ElementsAnswer:
         self._most, self._max_event = config.gateway.max_body, config.processor.max_event
         self._reader = inspection.format.framing.reader
         self._stream = StreamAnswer(inspection, None)
+        self._hooks = inspection.hooks
         self._decoder = decoder
         self._body = bytearray()
         self.said: list[Words] = self._stream.said
@@ -55,6 +56,8 @@ class ElementsAnswer:
         """See ``Answer.close``."""
         try:
             raw = bytes(self._body) + (self._decoder.close() if self._decoder else b"")
+            if not raw:
+                return Verdict(commit=True, end=True)
             value = parse(raw)
             if not isinstance(value, list):
                 return self._unreadable()
@@ -62,7 +65,7 @@ class ElementsAnswer:
             verdict = self._stream.feed(came)
             if not verdict.end:
                 verdict = verdict.then(self._stream.close())
-            if verdict.refused:
+            if verdict.refused or (verdict := self._asked(verdict)).refused:
                 return Verdict(end=True, refused=verdict.refused, policy=verdict.policy)
             return Verdict(raw if verdict.body == came else self._array(verdict.body), commit=True, end=True)
         except (DecodeError, LimitExceeded):
@@ -71,6 +74,16 @@ class ElementsAnswer:
     def stop(self, refused: Refused, policy: Policy | None = None) -> Verdict:
         """See ``Answer.stop``."""
         return Verdict(end=True, refused=refused, policy=policy)
+
+    def _asked(self, verdict: Verdict) -> Verdict:
+        """The same, if the operator's own code has nothing against it: none of it has left."""
+        if self._hooks is None:
+            return verdict
+        self._hooks.hear(verdict.body)
+        ruling = self._hooks.ended(held=True)
+        if ruling.policy or ruling.refused:
+            return Verdict(end=True, refused=ruling.refused or Refused(400, "", ""), policy=ruling.policy)
+        return verdict
 
     def _array(self, stream: bytes) -> bytes:
         reader = self._reader(max(self._max_event, len(stream)))

@@ -14,8 +14,8 @@ from extproc.errors import Refused
 from extproc.events import Effect, Headers, Mutation, Pairs
 from extproc.exchange import attest, inbound
 from extproc.exchange import headers as hygiene
-from extproc.exchange.answer import Answer, Inspection, WholeAnswer, answer_for, decoder_for
-from extproc.exchange.bodies import Body, is_opaque
+from extproc.exchange.answer import Answer, Inspection, ObservedAnswer, WholeAnswer, answer_for, decoder_for
+from extproc.exchange.bodies import Body, is_opaque, unread
 from extproc.exchange.elements import ElementsAnswer
 from extproc.exchange.hooks import Hooks
 from extproc.exchange.inbound import Decided
@@ -33,8 +33,12 @@ CLUSTER: Final = "xds.cluster_name"
 ATTEMPT: Final = "upstream.request_attempt_count"
 """Response attributes: where the mesh has sent a request, and how often."""
 
+_OTHER_METHOD: Final = ("x-http-method-override", "x-http-method", "x-method-override")
+"""Headers by which some servers take a request for one of another method."""
+
 _ANY: Final = FORMATS[openai_audio.NAME]
-_SIGNED: Final = "AWS4-HMAC-"
+_SIGNED: Final = "AWS4-"
+"""As the Authorization headers of AWS's signatures begin, version 4 and 4A."""
 
 
 class GuardExchange(Inspecting):
@@ -55,11 +59,12 @@ class GuardExchange(Inspecting):
             return self._let_go("preflight")
         asked = None if "upgrade" in event.headers else self._find(method, path, event.headers)
         if asked is None or asked.operation is Operation.HEALTH:
-            return self._unknown()
+            return self._unknown(method)
+        if asked.operation is Operation.MODELS and not event.end:  # it has no body, or is something else
+            return self._unknown(method)
         self._take(asked)
         if is_opaque(self._format):
-            self.record.unscanned = ["body"]
-            return self._let_go(asked.operation)
+            return self._unread(asked)
         if asked.operation is Operation.MODELS:  # there is nothing of anybody's in it
             return self._let_go(asked.operation)
         return self._want_body(asked, end=event.end)
@@ -67,18 +72,36 @@ class GuardExchange(Inspecting):
     def _find(self, method: str, path: str, headers: Headers) -> Asked | None:
         return operations.find(method, path, operations.hint(headers)) or self._runtime.named.find(method, path)
 
-    def _unknown(self) -> list[Effect]:
-        if self._runtime.config.guard.unknown == "block":
+    def _unknown(self, method: str) -> list[Effect]:
+        guard = self._runtime.config.guard
+        if any(name in self._headers for name in _OTHER_METHOD):
+            method = "POST"
+        path = own_path(operations.plain(self._headers.get(":path", "")), guard.prefixes)
+        if guard.unknown == "block" or operations.disguised(method, path):
             message = "The gateway cannot read this operation, and lets nothing pass unseen."
             raise Refused(403, "unknown_operation", message, "permission_error")
         self.record.unscanned = ["operation"]
         return self._let_go("unknown")
 
-    def _let_go(self, operation: str) -> list[Effect]:
+    def _unread(self, asked: Asked) -> list[Effect]:
+        """Nobody looks into it: policies that judge by other things decide here."""
+        self._choose_policies("")
+        read = unread(b"")
+        decided = inbound.decide(self._format, self._armed, self._traits, read.raw, read.value, self._tally)
+        if said := self._ruled(decided):
+            return said
+        written(read, decided.sent)
+        return self._let_go(asked.operation, tuple(decided.headers.items()))
+
+    def _let_go(self, operation: str, said: Pairs = ()) -> list[Effect]:
         """It goes on, and nobody looks at its answer."""
         self._state = State.DONE
         self.record.operation, self.record.end = operation, "passed"
-        return [events.ContinueRequest(), events.Close()]
+        return [events.ContinueRequest(Mutation(set=said, remove=self._ours())), events.Close()]
+
+    def _ours(self) -> tuple[str, ...]:
+        """Names of headers that the client has, and that are ours to say."""
+        return tuple(name for name in self._headers if name.startswith(hygiene.PREFIX))
 
     def _model(self, body: dict[str, Any]) -> str:
         named = (self._asked.model if self._asked else None) or self._format.model(body)
@@ -86,11 +109,17 @@ class GuardExchange(Inspecting):
 
     def _forward(self, decided: Decided, read: Body, received: bytes) -> list[Effect]:
         raw = self._renamed(decided)
-        remove = tuple(name for name in self._headers if name.startswith(hygiene.PREFIX))
-        said: Pairs = (*decided.headers.items(), ("accept-encoding", "identity"))
+        remove = self._ours()
+        given = self._headers.get("authorization", "")
+        signed = given.startswith(_SIGNED)
+        said: Pairs = tuple(decided.headers.items())
+        if not (
+            signed and "accept-encoding" in given.lower()
+        ):  # what is signed has to stay; answers are decoded anyway
+            said += (("accept-encoding", "identity"),)
         body = None
         if raw is not read.raw:
-            if self._headers.get("authorization", "").startswith(_SIGNED):
+            if signed:
                 message = "What a policy would take out of this request cannot be taken out: its client has signed it."
                 raise Refused(403, "signed_request", message, "permission_error")
             body, media = written(read, raw)
@@ -149,15 +178,19 @@ class GuardExchange(Inspecting):
             self._format,
             listens=listens,
             hooks=self._hooks(listed=False),
+            passes=True,
         )
         media = event.headers.get("content-type", "").partition(";")[0].strip().lower()
         note_sound(looked, asked.operation, media, self.record)
-        if (
-            status != 200
-        ):  # whosever error it is, every string of it is looked at: the provider's, or a page of some proxy
+        good = 200 <= status < 300 or media == self._format.framing.media  # a stream is one whatever its status
+        if not good:  # whosever error it is, every string of it is looked at: the provider's, or a page of some proxy
             looked.format, looked.text = _ANY, not media.endswith("json")
-        answer = answer_for(event.headers, status, looked)
-        if asked.listed and status == 200 and isinstance(answer, WholeAnswer):
+        answer: Answer
+        if event.end:
+            answer = ObservedAnswer(looked, streamed=False)
+        else:
+            answer = answer_for(event.headers, 200 if good else status, looked)
+        if asked.listed and good and isinstance(answer, WholeAnswer):
             decoder = decoder_for(event.headers, self._runtime.config.gateway.max_body)
             answer = ElementsAnswer(looked, decoder)
         remove = [name for name in event.headers if name.startswith(hygiene.PREFIX)]

@@ -14,6 +14,7 @@ from typing import Any
 from extproc.chat.answer import Answer as Chat
 from extproc.chat.answer import Failure
 from extproc.chat.fold import fold
+from extproc.config.model import Config
 from extproc.errors import DecodeError, LimitExceeded, Refused
 from extproc.exchange.judging import FAILED, undecided
 from extproc.exchange.marking import marked, readable
@@ -44,8 +45,7 @@ class Hooks:
         format_: the client's.
         caller: whose request it was.
         say: a whole answer in the client's format that says a text in the model's place.
-        limit: bytes of a stream that are kept for them.
-        max_event: of these in one event.
+        config: says how many bytes of a stream are kept for them, and how many may be one event.
         listed: whole answers are arrays with the answer in them.
     """
 
@@ -56,13 +56,13 @@ class Hooks:
         caller: Caller,
         tally: Tally,
         say: Callable[[str], bytes],
-        limit: int,
-        max_event: int,
+        config: Config,
         *,
         listed: bool = False,
     ) -> None:
         self._policies, self._format, self._caller, self._tally = policies, format_, caller, tally
-        self._say, self._limit, self._max_event, self._listed = say, limit, max_event, listed
+        self._limit, self._max_event = config.gateway.max_body, config.processor.max_event
+        self._say, self._listed = say, listed
         self._heard = bytearray()
         self._excess = False
 

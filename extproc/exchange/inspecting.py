@@ -102,9 +102,9 @@ class Inspecting(Exchange):
     def receive(self, event: events.Event) -> list[Effect]:
         """See ``Exchange``."""
         begun = self._heard = self._clock()
-        method = getattr(self, f"_{step(self._state, event)}")
+        take = getattr(self, f"_{step(self._state, event)}")
         try:
-            effects: list[Effect] = self._gated(method(event))
+            effects: list[Effect] = self._gated(take(event))
             self._account()
         except Refused as refused:
             effects = self._refuse(refused)
@@ -324,14 +324,8 @@ class Inspecting(Exchange):
         decided = inbound.decide(
             self._format, self._armed, self._traits, raw, body, self._tally, stream=self.record.stream
         )
-        self.record.unscanned = decided.unscanned
-        self.record.verdict = stronger(decided.outcome, self._tally.strongest()).value
-        if decided.failed:
-            raise undecided()
-        if decided.outcome is Outcome.BLOCK and decided.policy:
-            return self._blocked(decided.policy, "request", decided.why, decided.param)
-        if decided.outcome is Outcome.REPLY:
-            return self._reply(decided.reply)
+        if said := self._ruled(decided):
+            return said
         self._decided = decided
         self._answer_policies, self._vault = decided.answer, decided.vault
         self._received = event.body
@@ -339,6 +333,20 @@ class Inspecting(Exchange):
             self._state = State.JUDGED
             return []
         return self._go_on()
+
+    def _ruled(self, decided: Decided) -> list[Effect]:
+        """What is said in the place of a request that does not go on; nothing where it does.
+
+        Raises:
+            Refused: nobody could decide.
+        """
+        self.record.unscanned = decided.unscanned
+        self.record.verdict = stronger(decided.outcome, self._tally.strongest()).value
+        if decided.failed:
+            raise undecided()
+        if decided.outcome is Outcome.BLOCK and decided.policy:
+            return self._blocked(decided.policy, "request", decided.why, decided.param)
+        return self._reply(decided.reply) if decided.outcome is Outcome.REPLY else []
 
     def _asks(self, decided: Decided) -> bool:
         """Ask services about a request; returns whether it waits for one."""
@@ -348,12 +356,9 @@ class Inspecting(Exchange):
         return self._judging.waits
 
     def _go_on(self) -> list[Effect]:
-        decided, self._decided = self._decided, None
-        if decided is None:
-            return []
-        received, self._received = self._received, b""
-        body, self._body = self._body, Body(b"")
-        return self._forward(decided, body, received)
+        decided, received, body = self._decided, self._received, self._body
+        self._decided, self._received, self._body = None, b"", Body(b"")
+        return self._forward(decided, body, received) if decided else []
 
     def _choose_policies(self, model: str) -> None:
         runtime, traits = self._runtime, self._traits
@@ -409,20 +414,10 @@ class Inspecting(Exchange):
         return self._answer.end() if event.end else []
 
     def _hooks(self, *, listed: bool) -> Hooks | None:
-        policies = self._armed.responses
-        if not policies:
+        if not (policies := self._armed.responses):
             return None
-        limits = self._runtime.config
-        return Hooks(
-            policies,
-            self._format,
-            self._traits.caller(),
-            self._tally,
-            self._replies.whole,
-            limits.gateway.max_body,
-            limits.processor.max_event,
-            listed=listed,
-        )
+        caller, say = self._traits.caller(), self._replies.whole
+        return Hooks(policies, self._format, caller, self._tally, say, self._runtime.config, listed=listed)
 
     def _elapsed(self) -> float:
         return (self._clock() - self._started) * 1000

@@ -13,6 +13,7 @@ from extproc import events
 from extproc.errors import Refused
 from extproc.events import Effect, Mutation
 from extproc.exchange.answer import Answer, Verdict, WholeAnswer
+from extproc.exchange.elements import ElementsAnswer
 from extproc.exchange.gate import Gate
 from extproc.exchange.hooks import Hooks, Ruling
 from extproc.exchange.judging import Judging, undecided
@@ -176,7 +177,9 @@ class Outgoing:
         told = self._said(leaving)
         if ruling and (ruling.policy or ruling.refused):
             return told + self._stopped(ruling.policy, ruling.refused)
-        if gate.held > self._most and not isinstance(answer, WholeAnswer):  # those have a limit of their own
+        if gate.held > self._most and not isinstance(
+            answer, WholeAnswer | ElementsAnswer
+        ):  # those have a limit of their own
             message = f"More than {self._most} bytes would have to be held back."
             return told + self._stopped(None, Refused(502, "upstream_too_large", message, "upstream_error"))
         return told

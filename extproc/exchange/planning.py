@@ -104,6 +104,8 @@ _PLANS: Final = 64
 _BETAS: Final = 256
 """Plans that a backend remembers, and letters of the ``betas`` that one may be for: clients choose models and betas."""
 
+_NEW: Final[Any] = object()
+
 
 def plan(backend: Backend, wanted: Wanted) -> Plan | None:
     """How a backend can serve this; None where it cannot."""
@@ -111,8 +113,9 @@ def plan(backend: Backend, wanted: Wanted) -> Plan | None:
         return _planned(backend, wanted)
     known: dict[Any, Plan | None] = backend.plans
     key = (wanted.operation, wanted.format, wanted.model, wanted.stream, wanted.betas)
-    if key in known:
-        return known[key]
+    found: Plan | None = known.get(key, _NEW)  # at once: large requests are planned in a thread
+    if found is not _NEW:
+        return found
     found = _planned(backend, wanted)
     if sum(map(len, wanted.betas)) <= _BETAS:
         if len(known) >= _PLANS:

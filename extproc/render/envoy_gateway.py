@@ -17,8 +17,9 @@ import re
 import sys
 from typing import Final
 
-from extproc.envoy import versions
+from extproc.envoy import types, versions
 from extproc.envoy.filters import guard_filter
+from extproc.envoy.processor import processor_cluster
 from extproc.envoy.types import Json
 from extproc.errors import StartupError
 from extproc.render import place
@@ -33,6 +34,8 @@ _SINCE_STATUS: Final = 9
 """The first that knows ``shadowMode`` and ``statusOnError``."""
 _SINCE_TLS: Final = 7
 """The first whose Backend takes ``sni`` and ``clientCertificateRef``."""
+_SINCE_PING: Final = 8
+"""The first that can have Envoy ask a connection whether anybody is there."""
 _ATTRIBUTE: Final = re.compile(
     r"(connection\.|source\.|destination\.|request\.|response\.|upstream\.|xds\.route_)[a-z_1-9]*"
 )
@@ -134,6 +137,7 @@ def _ext_proc(wanted: Wanted, backend: Json, minor: int) -> Json:
         metadata["writableNamespaces"] = namespaces["receiving_namespaces"]["untyped"]
     found: Json = {
         "backendRefs": [backend],
+        "backendSettings": _settings(wanted, minor),
         "failOpen": shadow,
         "processingMode": {
             "request": {"body": "Streamed" if shadow else "Buffered", "attributes": _told(filter_, "request")},
@@ -148,6 +152,44 @@ def _ext_proc(wanted: Wanted, backend: Json, minor: int) -> Json:
         return found | {"shadowMode": True}
     found["messageTimeout"] = f"{round(float(filter_['message_timeout'].removesuffix('s')) * 1000)}ms"
     return found | ({"statusOnError": 503} if minor >= _SINCE_STATUS else {})
+
+
+def _settings(wanted: Wanted, minor: int) -> Json:
+    """The same care for the processor's cluster as everywhere, as far as it can be said.
+
+    Unless told, Envoy Gateway has no more than 1024 exchanges at a time and fails the next; streams are long.
+    """
+    shadow = wanted.variant is Variant.SHADOW
+    cluster = processor_cluster(wanted.processor, types.SHADOW_CLUSTER if shadow else types.GUARD_CLUSTER)
+    most = cluster["circuit_breakers"]["thresholds"][0]
+    (asked,) = cluster["health_checks"]
+    options = cluster["typed_extension_protocol_options"]["envoy.extensions.upstreams.http.v3.HttpProtocolOptions"]
+    http2 = options["explicit_http_config"]["http2_protocol_options"]
+    found: Json = {
+        "circuitBreaker": {
+            "maxParallelRequests": most["max_requests"],
+            "maxPendingRequests": most["max_pending_requests"],
+        },
+        "healthCheck": {
+            "panicThreshold": 0,
+            "active": {
+                "type": "GRPC",
+                "grpc": {"service": asked["grpc_health_check"]["service_name"]},
+                "timeout": asked["timeout"],
+                "interval": "1s",
+                "unhealthyThreshold": asked["unhealthy_threshold"],
+                "healthyThreshold": asked["healthy_threshold"],
+            },
+        },
+        "http2": {
+            "initialStreamWindowSize": str(http2["initial_stream_window_size"]),
+            "initialConnectionWindowSize": str(http2["initial_connection_window_size"]),
+        },
+        "timeout": {"tcp": {"connectTimeout": cluster["connect_timeout"]}},
+    }
+    if minor >= _SINCE_PING:
+        found["http2"]["connectionKeepalive"] = http2["connection_keepalive"]
+    return found
 
 
 def _told(filter_: Json, phase: str) -> list[str]:

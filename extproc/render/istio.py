@@ -38,8 +38,9 @@ _ENVOY_IS: Final = 8
 """Istio 1.N carries Envoy 1.(N + 8): "tend to map one to one", says istio.io, and 1.16 to 1.31 do."""
 _OLDEST: Final = ".".join(map(str, versions.OLDEST))
 """What it has to work with where nobody says which Istio it is."""
-_LAST: Final = 10
-"""Of all patches ours come last, so that it is our filter that stands next to the router."""
+_LAST: Final = {Variant.GUARD: 10, Variant.SHADOW: 20}
+"""Of all patches ours come last, so that it is our filters that stand next to the router. The shadow's come after the
+guard's: where both share istiod's cluster, the shadow's impatience with a processor that hangs has to hold."""
 
 _HEAD: Final = """\
 # Made by `extproc render istio`. Deleting this one object takes it out again.
@@ -124,10 +125,9 @@ def objects(wanted: Wanted) -> list[Json]:
     if not shadow:
         patches += _body_limits(where, wanted.runtime.config.gateway.max_body, options.istio)
     patches += _enabled(where, filter_["name"])
-    patches.append(
-        _own_cluster(where, _processor(wanted, processor), name) if own else _mesh_cluster(where, processor, name)
-    )
-    return [_object(where, f"{processor.name}-{'shadow' if shadow else 'guard'}-{options.at}", patches)]
+    cluster = processor_cluster(_processor(wanted, processor), types.SHADOW_CLUSTER if shadow else types.GUARD_CLUSTER)
+    patches.append(_own_cluster(where, {**cluster, "name": name}) if own else _mesh_cluster(where, processor, cluster))
+    return [_object(where, wanted.variant, f"{processor.name}-{'shadow' if shadow else 'guard'}-{options.at}", patches)]
 
 
 def _where(options: argparse.Namespace) -> _Where:
@@ -154,13 +154,14 @@ def _where(options: argparse.Namespace) -> _Where:
 
 
 def _processor(wanted: Wanted, processor: Place) -> Processor:
+    """Where a cluster of our own would find it."""
     if wanted.options.processor:
         return wanted.processor
     return Processor((f"{processor.pods}:{PORT}",), wanted.processor.tls)
 
 
-def _object(where: _Where, name: str, patches: list[Json]) -> Json:
-    spec: Json = {"priority": _LAST}
+def _object(where: _Where, variant: Variant, name: str, patches: list[Json]) -> Json:
+    spec: Json = {"priority": _LAST[variant]}
     if where.gateway:
         target = {"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": where.gateway}
         spec["targetRefs"] = [target]
@@ -225,22 +226,20 @@ def _routes(where: _Where, host: str | None = None, route: str | None = None) ->
     return {"routeConfiguration": found} if found else {}
 
 
-def _own_cluster(where: _Where, processor: Processor, name: str) -> Json:
-    return _patch(
-        "CLUSTER", where, {"waypoint": {}} if where.waypoint else {}, "ADD", processor_cluster(processor, name)
-    )
+def _own_cluster(where: _Where, cluster: Json) -> Json:
+    cluster["load_assignment"]["cluster_name"] = cluster["name"]
+    return _patch("CLUSTER", where, {"waypoint": {}} if where.waypoint else {}, "ADD", cluster)
 
 
-def _mesh_cluster(where: _Where, processor: Place, name: str) -> Json:
+def _mesh_cluster(where: _Where, processor: Place, cluster: Json) -> Json:
     """What istiod's cluster for the processor lacks.
 
-    Less patience with pods that are gone, and small windows, which hold a provider back whose answers are not read. Its
-    pods, its circuit breakers and its mutual TLS stay istiod's. No lists (health checks are one): a second object for the
-    same proxy would make them longer, and the cluster one that Envoy refuses.
+    Less patience with pods that are gone or hang, and small windows, which hold a provider back whose answers are not read.
+    Its pods, its circuit breakers and its mutual TLS stay istiod's. No lists (health checks are one): a second object for
+    the same proxy would make them longer, and the cluster one that Envoy refuses.
     """
-    ours = processor_cluster(Processor((f"{processor.host}:{PORT}",)), name)
     wanted = ("connect_timeout", "common_lb_config", "outlier_detection", "typed_extension_protocol_options")
-    value = {name: ours[name] for name in wanted}
+    value = {name: cluster[name] for name in wanted}
     match = {"cluster": {"service": processor.host, "portNumber": PORT}}
     # whatever the filter looks at, the processor is somewhere that a sidecar sends to
     context = "SIDECAR_OUTBOUND" if where.context == "SIDECAR_INBOUND" else where.context

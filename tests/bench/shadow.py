@@ -35,6 +35,8 @@ from tests.bench.measure import Figures, run_once
 from tests.bench.variants import Gateway, bare_config, guards, script
 
 _CASES = (
+    Case("json-1", "1 connection, 1 KB", 1),
+    Case("paced-32", "32 streams of 100 events, one each 20 ms", 32, events=100, pace=20),
     Case("json-32", "32 connections, 1 KB", 32),
     Case("stream-32", "32 streams of 100 events, unpaced", 32, events=100),
     Case("prompt-10m", "prompts of 10 MiB, 20 connections", 20, prompt=10 * MIB),

@@ -59,7 +59,11 @@ class Running:
         self._lines: list[str] = []
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
-        ready = self.wait_for(lambda each: each["event"] == "ready", 120)  # no promise, only an end
+        try:
+            ready = self.wait_for(lambda each: each["event"] == "ready", 120)  # no promise, only an end
+        except AssertionError:
+            self.stop()  # nobody else knows of it
+            raise
         self.ports: dict[str, int] = ready["ports"]
         self.ca: str = ready["ca"]
         self.admin: str = ready["admin"]

@@ -45,8 +45,10 @@ class Harmed(Service):
         self.plan: tuple[str, int, str] = ("", -1, "")
         self.done = 0
 
-    def open(self, filter_name: str, wake: Callable[[Session], None] = lambda session: None) -> Session:
-        session = super().open(filter_name, wake)
+    def open(
+        self, filter_name: str, wake: Callable[[Session], None] = lambda session: None, route: str = ""
+    ) -> Session:
+        session = super().open(filter_name, wake, route)
         harmed = _Harmed(session, self, filter_name)
         self._open.pop(session, None)
         self._open[harmed] = wake  # type: ignore[index]

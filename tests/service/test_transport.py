@@ -47,7 +47,7 @@ def test_a_whole_exchange(server: Server, channel: grpc.Channel) -> None:
     assert "cookie" in common.header_mutation.remove_headers
     told = {each.header.key: each.header.raw_value for each in common.header_mutation.set_headers}
     assert told["authorization"] == b"Bearer sk-MARKERKEY0123456789"
-    assert answer.dynamic_metadata[DECISION]["model"] == "gpt-4o"
+    assert dict(answer.dynamic_metadata[DECISION]) == {"group": server.runtime.group("gpt-4o").slug}
     call.send(response_headers())
     call.send(response_body(ANSWER[:20], end=False))
     call.send(response_body(ANSWER[20:]))
@@ -69,7 +69,6 @@ def test_an_upstream_attempt_is_closed_cleanly(server: Server, channel: grpc.Cha
     message.metadata_context.filter_metadata[DECISION].update(
         {
             "group": "0",
-            "id": "i",
             "length": 12,
             "media": "application/json",
             **Wanted("chat", "openai-chat", "gpt-4o", stream=False).told(),

@@ -335,4 +335,4 @@ def test_an_opaque_operation_passes_by_name_and_that_is_said(tmp_path):
     one = GuardExchange(compiled(NAMED, tmp_path, {}))
     assert one.receive(chat_headers(**{":path": "/v1/files/a"})) == [events.ContinueRequest(), events.Close()]
     record = one.finish()
-    assert (record.operation, record.unscanned) == ("files", ["body"])
+    assert (record.operation, record.unscanned) == ("files", ["request", "answer"])

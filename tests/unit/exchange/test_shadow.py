@@ -38,6 +38,11 @@ def cut(body, sizes):
     return [(each, False) for each in pieces] + [(body, True)]
 
 
+def silent(effects):
+    """Whether nothing is said; a stream of which nothing more is wanted may be closed."""
+    return effects in ([], [events.Close()])
+
+
 def counted(record):
     return record.verdicts, record.outcome, record.end, record.error, record.tokens, record.unscanned, record.status
 
@@ -60,14 +65,15 @@ def test_its_record_is_the_guards(guarded, asks, says, streams, cuts, answer_cut
     assert shadow.receive(chat_headers()) == []
     pieces = cut(body, cuts)
     for piece, end in pieces:
-        assert shadow.receive(events.RequestBody(piece, end and not trailers)) == []
+        assert silent(shadow.receive(events.RequestBody(piece, end and not trailers)))
     if trailers:
-        assert shadow.receive(events.RequestTrailers(("a",))) == []
+        assert silent(shadow.receive(events.RequestTrailers(("a",))))
     for one in (guard, shadow):
         if isinstance(said[0], events.ContinueBody) or one is shadow:  # a blocked request has been sent all the same
             one.receive(answer_headers(media))
             for piece, end in cut(raw, answer_cuts):
-                one.receive(events.ResponseBody(piece, end))
+                effects = one.receive(events.ResponseBody(piece, end))
+                assert one is guard or silent(effects)
     assert counted(shadow.finish()) == counted(guard.finish())
     assert shadow.record.mode == "shadow"
 
@@ -128,7 +134,7 @@ def test_envoy_waits_for_no_service_but_the_record_does(guarded, service, when):
     def judge():
         shadow.told(question, Found(("violence",)))
         assert shadow.due == 0.0
-        assert shadow.tick() == []
+        assert silent(shadow.tick())
 
     if when == "at once":
         judge()
@@ -194,3 +200,12 @@ def test_the_service_lets_enforced_policies_of_a_shadow_finish(guarded):
     asyncio.run(asyncio.wait_for(scene(), 20))
     (line,) = [orjson.loads(each) for each in out.getvalue().splitlines()]
     assert (line["mode"], line["end"], line["error"]) == ("shadow", "blocked", "judge")
+
+
+def test_what_is_over_needs_no_stream(guarded):
+    shadow = ShadowExchange(guarded)
+    assert shadow.receive(chat_headers()) == []
+    assert shadow.receive(events.RequestBody(chat("hello"), True)) == []
+    assert shadow.receive(answer_headers()) == []
+    assert shadow.receive(events.ResponseBody(chosen("hi"), True)) == [events.Close()]
+    assert ShadowExchange(guarded).receive(chat_headers(**{":path": "/shirts"})) == [events.Close()]

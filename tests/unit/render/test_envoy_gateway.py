@@ -9,7 +9,7 @@ from tests.objects import check, one, refused, rendered
 @pytest.fixture
 def config(tmp_path):
     path = tmp_path / "extproc.yaml"
-    path.write_text("gateway: {max_body: 20MiB}\nprocessor: {message_timeout: 2.5s}\n")
+    path.write_text("gateway: {max_body: 20MiB}\nprocessor: {message_timeout: 2.5s}\nattach: []\n")
     return path
 
 
@@ -70,6 +70,15 @@ def test_the_guard_fails_closed_and_says_what_it_can(render):
         "statusOnError"
         not in one(render("--guard-only", "--version", "1.8"), "EnvoyExtensionPolicy")["spec"]["extProc"][0]
     )
+
+
+def test_streams_are_long_and_many(render):
+    def settings(*options):
+        return one(render(*options), "EnvoyExtensionPolicy")["spec"]["extProc"][0]["backendSettings"]
+
+    assert settings("--guard-only")["circuitBreaker"]["maxParallelRequests"] == 100000  # 1024 unless said
+    assert settings("--shadow")["http2"]["connectionKeepalive"] == {"interval": "1s", "timeout": "2s"}
+    assert "connectionKeepalive" not in settings("--guard-only", "--version", "1.7")["http2"]
 
 
 def test_another_namespace_has_to_grant_it(render):

@@ -123,7 +123,12 @@ def test_istiods_cluster_keeps_what_it_had_and_gets_what_it_lacked(render):
 def test_several_objects_for_one_proxy_do_not_spoil_its_clusters(render):
     several = [*render("--guard-only"), *render("--shadow"), *render("--guard-only", "--at", "inbound")]
     once, all_ = applied(sidecar(PORTS, 1, 2), several[0]), applied(sidecar(PORTS, 1, 2), *several)
-    assert cluster(once, MESH) == cluster(all_, MESH)
+    shadow = applied(sidecar(PORTS, 1, 2), *render("--shadow"))
+    assert cluster(all_, MESH) == cluster(shadow, MESH) != cluster(once, MESH)
+    ping = cluster(all_, MESH)["typed_extension_protocol_options"][HTTP2]["explicit_http_config"][
+        "http2_protocol_options"
+    ]
+    assert ping["connection_keepalive"] == {"interval": "1s", "timeout": "2s"}  # a shadow must not hold anything up
     own = ["--processor", "unix:/run/extproc/w0.sock"]
     several = [
         *render("--guard-only", *own),

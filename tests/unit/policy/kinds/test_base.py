@@ -82,7 +82,6 @@ def test_actions_that_make_no_sense_are_refused(kind):
         {"kind": "caps", "max_tools": -1},
         {"kind": "models"},
         {"kind": "operations"},
-        {"kind": "operations", "allow": "everything"},
         {"kind": "tools"},
         {"kind": "identity"},
         {"kind": "identity", "deny": "10.0.0.300"},
