@@ -62,7 +62,7 @@ def show(client: Client, seen: queue.SimpleQueue[Seen | None], say: Callable[[st
     """Print the demonstration. ``seen`` receives what the model sends; what the client gets is added here."""
     say("\nOne streamed answer through Envoy over TLS. Left: what the model sent. Right: what the client got.")
     say(
-        "Between them, held: how many characters the client has not got yet, because they may become part of an address.\n"
+        "held: characters that have not reached the client yet; they may become part of an address, or are on their way.\n"
     )
     say(f"  {'ms':>6} {'held':>5}  {'model':<{_WIDTH}}  client")
     thread = threading.Thread(target=_stream, args=(client, seen), daemon=True)

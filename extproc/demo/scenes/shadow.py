@@ -28,7 +28,7 @@ from extproc.render.merge import Addition, merge
 from extproc.telemetry import Log
 
 _WITHIN: Final = 30.0
-"""Seconds in which a shadow has counted: Envoy tells it of the end five seconds later."""
+"""Seconds in which a shadow has counted: nobody waits for it."""
 
 _CONFIG: Final = """
 version: 1
