@@ -1,7 +1,7 @@
 """What the tests with faults share: how many, how to wait for a condition, what a gateway says of itself.
 
 Sizes: EXTPROC_TEST_FAULTS faults of each kind (10; `make faults` has 200), EXTPROC_TEST_SOAK seconds of mixed traffic
-(90; 1800), EXTPROC_TEST_LARGE for answers of 200 MB. No test here may depend on how fast the machine is:
+(60; 1800), EXTPROC_TEST_LARGE for answers of 200 MB. No test here may depend on how fast the machine is:
 wait for a condition, and bound a time only where a promise names it.
 """
 

@@ -194,6 +194,8 @@ class Proxy:
             "-c",
             str(path),
             "--use-dynamic-base-id",
+            "--file-flush-interval-msec",
+            "50",
             "-l",
             "error",
             "--concurrency",

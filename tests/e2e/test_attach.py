@@ -188,7 +188,8 @@ def test_envoy_knows_of_a_redacted_request_and_of_tokens(guarded: Case) -> None:
     guarded.post(f"I am {SECRET}")
     line = guarded.gateway.access(guarded.id)
     assert line["verdicts"] == {"request": "redact", "outcome": "redact", "policies": {"emails:redact": 1}}
-    assert line["usage"] == {"input": 11, "output": 7, "cached": 3, "reasoning": 0, "cache_write": 0}
+    tokens = {"input": 11, "output": 7, "cached": 3, "reasoning": 0, "cache_write": 0, "total": 18}
+    assert line["usage"] == {**tokens, "model": "gpt-4o", "backend": "alpha"}
     assert SECRET not in json.dumps(line)
 
 

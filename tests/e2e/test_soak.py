@@ -25,7 +25,7 @@ from tests.e2e.reloads import reload
 from tests.e2e.traffic import answer, classify, envoys, one, request, workers
 from tests.e2e.upstream import Behaviour, Upstream, chunked, completion, event, respond, silent
 
-SOAK = float(os.environ.get("EXTPROC_TEST_SOAK", "90"))
+SOAK = float(os.environ.get("EXTPROC_TEST_SOAK", "60"))
 CLIENTS = 20
 pytestmark = [pytest.mark.envoy, pytest.mark.faults, pytest.mark.timeout(SOAK * 1.5 + 300)]
 PART = event({"content": "MARKED-"})
