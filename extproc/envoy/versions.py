@@ -22,7 +22,8 @@ OLDEST: Final[Version] = (1, 36)
 NEWEST: Final[Version] = (1, 40)
 """Of those that are tested."""
 _ROUTES_LIMIT_BODIES: Final[Version] = (1, 37)
-_FILTERS_WAIT_FOR_EACH_OTHER: Final[Version] = (1, 38)
+_FILTERS_WAIT_FOR_EACH_OTHER: Final[Version] = (1, 39)
+_NONE_YET: Final[Version] = (1000, 0)
 
 GATEWAY: Final = "gateway"
 GUARD: Final = "guard"
@@ -51,18 +52,19 @@ _CAUTIONS: Final = (
         "only the connection's limit says how large a request may be, so Envoy is told to buffer up to gateway.max_body "
         "for every connection, also of answers whose reader is slow",
     ),
-    # 200 and half a stream or nothing, then a clean end: of long streams up to every second one. Nothing uninspected comes
+    # 200 and half a stream or nothing, then a clean end: of long streams up to every second one. Nothing uninspected comes.
+    # From 1.39 on only where the other filter is shown no bodies of answers
     _Caution(
-        _FILTERS_WAIT_FOR_EACH_OTHER,
+        _NONE_YET,
         frozenset({OTHERS_BEFORE}),
-        "with another ext_proc filter before this one streamed answers get lost or are cut short, and it looks like their "
-        "end: put this one first, or take 1.38 or later",
+        "with another ext_proc filter before this one streamed answers can get lost or be cut short, and it looks like their "
+        "end: put this one first",
     ),
     _Caution(
         _FILTERS_WAIT_FOR_EACH_OTHER,
         frozenset({OTHERS_AFTER}),
         "with another ext_proc filter behind this one that is shown the bodies of answers as they stream, a streamed answer "
-        "can get lost, and it looks like its end: do not show it these, or take 1.38 or later",
+        "can get lost, and it looks like its end: do not show it these, or take 1.39 or later",
     ),
 )
 

@@ -84,6 +84,8 @@ CHAINS = _chains()
 """Listeners by what is before or after ours."""
 WRONG = {"after-jwt", "after-decompressor"}
 """Nobody gets through, or no answer does."""
+LOSING = {"before-ext_proc-none"}
+"""Answers may come short behind these."""
 HOLDING = {f"{place}-{name}" for place in ("before", "after") for name in ("lua", "ext_proc-buffered")}
 """Streams come whole, when they are over."""
 STREAMING = ["before-buffer", "after-buffer", "before-lua", "after-lua"]

@@ -15,7 +15,7 @@ from tests.e2e.gateway import Running
 from tests.e2e.harness import Start
 from tests.e2e.mixture import understood
 from tests.e2e.onlooker import Onlooker, cluster
-from tests.e2e.orders import CHAINS, HOLDING, STREAMING, WRONG, token
+from tests.e2e.orders import CHAINS, HOLDING, LOSING, STREAMING, WRONG, token
 from tests.e2e.tongues import TONGUES
 from tests.e2e.upstream import OPENING, Gate, Upstream, chunked, completion, event, events, gzipped, respond
 from tests.e2e.versions import Chained, start_version
@@ -50,14 +50,17 @@ def test_ours_inspects_everything(case: Chained, chain: str) -> None:
     case.chain = chain
     case.on(respond(200, completion(f"Ask {SECRET}.")), chunked(200, events(*CUT)))
     whole, stream = (case.post(f"I am {SECRET}", stream=each, headers=case.headers) for each in (False, True))
-    assert understood(whole, TONGUES["chat"], stream=False).text == "Ask [email]."
-    assert understood(stream, TONGUES["chat"], stream=True).text == "Ask [email] now"
+    if chain in LOSING:
+        assert b"jane" not in whole.content + stream.content
+    else:
+        assert understood(whole, TONGUES["chat"], stream=False).text == "Ask [email]."
+        assert understood(stream, TONGUES["chat"], stream=True).text == "Ask [email] now"
     assert [each.json()["messages"][0]["content"] for each in case.received()] == ["I am [email]"] * 2
     coding = "gzip" if chain == "before-compressor" else None
     assert {each.headers.get("content-encoding") for each in (whole, stream)} == {coding}
 
 
-@pytest.mark.parametrize("chain", sorted(CHAINS.keys() - WRONG))
+@pytest.mark.parametrize("chain", sorted(CHAINS.keys() - WRONG - LOSING))
 def test_answers_stream_or_are_held(case: Chained, chain: str) -> None:
     """A filter that wants whole bodies makes a stream come all at once, before ours and after."""
     case.chain = chain
