@@ -121,6 +121,12 @@ class Guard(Strict):
     prefixes: list[Annotated[str, Field(pattern=r"^(/[A-Za-z0-9._~-]+)+$")]] = Field(
         [], description="beginnings of paths before those of the API's own, for example /llm"
     )
+
+    @field_validator("prefixes")
+    @classmethod
+    def _longest_first(cls, value: list[str]) -> list[str]:
+        return sorted(value, key=len, reverse=True)
+
     unnamed: Literal["refuse", "guard", "shadow"] = Field(
         "refuse",
         description="what a call of Envoy's is that does not say which filter it comes from, as Envoy Gateway's do",

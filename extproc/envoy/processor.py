@@ -55,6 +55,20 @@ def parse_address(text: str) -> str:
 _OPTIONS: Final = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
 
+_OUTLIERS: Final[Json] = {
+    "consecutive_local_origin_failure": 1,
+    "split_external_local_origin_errors": True,
+    "enforcing_consecutive_5xx": 0,
+    "enforcing_success_rate": 0,
+    "enforcing_local_origin_success_rate": 0,
+    "interval": "0.5s",
+    "base_ejection_time": "1s",
+    "max_ejection_time": "5s",
+    "max_ejection_percent": 100,
+}
+"""A worker whose connection fails gets nothing for a second; what it answers is no reason."""
+
+
 def processor_cluster(processor: Processor, name: str = types.PROCESSOR_CLUSTER) -> Json:
     """The workers, one endpoint each; LEAST_REQUEST spreads streams where SO_REUSEPORT would not.
 
@@ -84,17 +98,7 @@ def processor_cluster(processor: Processor, name: str = types.PROCESSOR_CLUSTER)
                 "grpc_health_check": {"service_name": SERVICE},
             }
         ],
-        "outlier_detection": {
-            "consecutive_local_origin_failure": 1,
-            "split_external_local_origin_errors": True,
-            "enforcing_consecutive_5xx": 0,
-            "enforcing_success_rate": 0,
-            "enforcing_local_origin_success_rate": 0,
-            "interval": "0.5s",
-            "base_ejection_time": "1s",
-            "max_ejection_time": "5s",
-            "max_ejection_percent": 100,
-        },
+        "outlier_detection": dict(_OUTLIERS),
         "circuit_breakers": {
             "thresholds": [{"max_requests": 100000, "max_pending_requests": 100000, "max_retries": 1000}]
         },

@@ -113,9 +113,7 @@ class GuardExchange(Inspecting):
         given = self._headers.get("authorization", "")
         signed = given.startswith(_SIGNED)
         said: Pairs = tuple(decided.headers.items())
-        if not (
-            signed and "accept-encoding" in given.lower()
-        ):  # what is signed has to stay; answers are decoded anyway
+        if not (signed and "accept-encoding" in given.lower()):  # a signed one has to stay: answers are decoded anyway
             said += (("accept-encoding", "identity"),)
         body = None
         if raw is not read.raw:
@@ -126,9 +124,8 @@ class GuardExchange(Inspecting):
             said += (("content-type", media), ("content-length", str(len(body))))
             remove += tuple(name for name in hygiene.CHANGED if name in self._headers and name != "content-length")
         self._state, self._idle = State.SENT, math.inf  # how long an answer may be silent, others decide
-        mutation = Mutation(
-            set=said, remove=remove, metadata=self._replies.verdicts()
-        )  # for the filters after this one
+        told = self._replies.verdicts()  # for the filters after this one
+        mutation = Mutation(set=said, remove=remove, metadata=told)
         return [events.ContinueRequest(mutation) if self._bare else events.ContinueBody(body, mutation)]
 
     def _renamed(self, decided: Decided) -> bytes:
@@ -199,8 +196,8 @@ class GuardExchange(Inspecting):
 
 
 def own_path(target: str, prefixes: list[str]) -> str:
-    """A request's path as the API has it, without what a mesh puts before it."""
-    for prefix in sorted(prefixes, key=len, reverse=True):
+    """A request's path as the API has it, without what a mesh puts before it; ``prefixes``: from long to short."""
+    for prefix in prefixes:
         if target.startswith(f"{prefix}/"):
             return target.removeprefix(prefix)
     return target

@@ -7,6 +7,7 @@ import orjson
 import pytest
 
 from extproc import events
+from extproc.config.model import Guard
 from extproc.exchange.guarding import GuardExchange, own_path
 from tests.unit.exchange.support import answer_headers, chat, chat_headers, compiled, headers_of, sse
 
@@ -122,7 +123,8 @@ def test_a_post_without_a_body(guard):
     ],
 )
 def test_what_a_mesh_puts_before_paths(target, own):
-    assert own_path(target, ["/llm", "/llm/deep"]) == own
+    prefixes = Guard(prefixes=["/llm", "/llm/deep"]).prefixes
+    assert own_path(target, prefixes) == own
 
 
 def test_a_prefixed_path_is_read(tmp_path):
